@@ -1,0 +1,115 @@
+//! The narrow waist: above it rules, windows and text, written once; below it one device.
+
+use std::sync::Arc;
+
+use crate::Result;
+
+/// Encoder frames of a full window: 30 s at 50 frames a second.
+pub const AUDIO_FRAMES: usize = 1500;
+
+/// Log-mel frames of a full window: 30 s at 100 frames a second.
+pub const MEL_FRAMES: usize = 3000;
+
+/// An entry of the vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub u32);
+
+/// The sizes of a Whisper network, under OpenAI's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dims {
+    /// Mel bands: 80, or 128 for large-v3 and turbo.
+    pub n_mels: usize,
+    /// Encoder frames of a window: 1500 (30 s).
+    pub n_audio_ctx: usize,
+    /// Width of the encoder.
+    pub n_audio_state: usize,
+    /// Attention heads of the encoder.
+    pub n_audio_head: usize,
+    /// Blocks of the encoder.
+    pub n_audio_layer: usize,
+    /// Size of the vocabulary.
+    pub n_vocab: usize,
+    /// The most tokens the decoder can hold: 448.
+    pub n_text_ctx: usize,
+    /// Width of the decoder.
+    pub n_text_state: usize,
+    /// Attention heads of the decoder.
+    pub n_text_head: usize,
+    /// Blocks of the decoder.
+    pub n_text_layer: usize,
+}
+
+/// One window for the encoder: log-mel `[n_frames, n_mels]`, row-major, as Whisper was trained on.
+///
+/// A full window has [`MEL_FRAMES`] frames; a device fills a shorter one with zeros, as mlx_whisper does.
+#[derive(Clone, Copy, Debug)]
+pub struct MelWindow<'a> {
+    /// `n_frames * n_mels` values.
+    pub values: &'a [f32],
+    /// Bands a frame.
+    pub n_mels: usize,
+}
+
+/// A cross-attention head of the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Decoder block.
+    pub layer: usize,
+    /// Head within the block.
+    pub head: usize,
+}
+
+/// What the decoder saw while it read a whole text over a window.
+#[derive(Clone, Debug)]
+pub struct Alignment {
+    /// Logits of every token read, `[tokens, n_vocab]`.
+    pub logits: Vec<f32>,
+    /// Scaled cross-attention scores before softmax, `[head, token, frame]` with [`AUDIO_FRAMES`] frames.
+    pub scores: Vec<f32>,
+}
+
+/// Tokens to append to one hypothesis, and the rows whose logits are wanted.
+pub struct Feed<'a, H> {
+    /// The hypothesis that grows.
+    pub hypothesis: &'a mut H,
+    /// The tokens that follow.
+    pub tokens: &'a [Token],
+    /// Indices into `tokens`: only these rows are projected onto the vocabulary.
+    pub rows: &'a [usize],
+}
+
+/// The network of Whisper on one device, and nothing else.
+///
+/// An encoded window outlives its hypotheses and is shared by them and by every fallback. `&self` lets one window be
+/// encoded while another is decoded. A hypothesis is a value, so best-of, beam search and many windows at once need no
+/// index bookkeeping.
+pub trait Model: Send + Sync {
+    /// One encoded window: the keys and values of cross-attention on the device; immutable, shared.
+    type Audio: Send + Sync;
+    /// The tokens so far over one [`Model::Audio`]: its growing self-attention cache, freed on drop.
+    type Hypothesis: Send;
+
+    /// The sizes of the network.
+    fn dims(&self) -> &Dims;
+
+    /// Encodes windows together.
+    fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Self::Audio>>>;
+
+    /// A hypothesis without tokens over `audio`.
+    fn begin(&self, audio: &Arc<Self::Audio>) -> Result<Self::Hypothesis>;
+
+    /// A copy that goes on by itself (best-of, beam search).
+    fn fork(&self, from: &Self::Hypothesis) -> Result<Self::Hypothesis>;
+
+    /// Keeps the first `len` tokens (fallback, language step).
+    fn truncate(&self, hypothesis: &mut Self::Hypothesis, len: usize);
+
+    /// Appends tokens to hypotheses of any windows as one batch. `logits` is cleared, then receives the rows asked for,
+    /// `[rows, n_vocab]`, in order.
+    fn step(&self, batch: &mut [Feed<'_, Self::Hypothesis>], logits: &mut Vec<f32>) -> Result<()>;
+
+    /// Reads `tokens` over a window at once: logits of every row, and the attention of `heads` before softmax (word
+    /// timestamps).
+    fn align(&self, audio: &Self::Audio, tokens: &[Token], heads: &[Head]) -> Result<Alignment>;
+}
