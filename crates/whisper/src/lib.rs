@@ -3,6 +3,10 @@
 //! This crate knows no network and no terminal.
 #![forbid(unsafe_code)]
 
+// sound
+pub mod audio;
+pub mod mel;
+
 // network
 pub mod model;
 
