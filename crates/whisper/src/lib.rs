@@ -6,6 +6,10 @@
 // network
 pub mod model;
 
+// text
+pub mod language;
+pub mod tokenizer;
+
 mod error;
 
 pub use error::{Error, Result};
