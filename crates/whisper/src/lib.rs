@@ -6,6 +6,9 @@
 // network
 pub mod model;
 
+// checkpoint
+pub mod weights;
+
 mod error;
 
 pub use error::{Error, Result};
