@@ -31,6 +31,8 @@ use std::path::{Path, PathBuf};
 pub use config::{Config, MAX_CONFIG_BYTES, Quantization};
 pub use tensors::{Dtype, Float, Tensor, Tensors};
 
+use inventory::Part;
+
 use crate::model::{Dims, Head};
 use crate::{Error, Result};
 
@@ -114,7 +116,7 @@ pub struct Description {
 }
 
 /// How weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(untagged)]
 pub enum Form {
     /// Packed codes: `{"bits": 5, "group_size": 64}`.
@@ -184,39 +186,28 @@ impl Checkpoint {
 
     /// Where the weights come from, how many there are and how they are packed.
     pub fn description(&self) -> Description {
-        let mut parameters = 0;
-        let mut forms: Vec<(Form, u64)> = Vec::new();
-        let mut count = |form, n: usize| {
-            parameters += n as u64;
-            match forms.iter_mut().find(|(known, _)| *known == form) {
-                Some((_, sum)) => *sum += n as u64,
-                None => forms.push((form, n as u64)),
-            }
-        };
+        let mut forms: BTreeMap<Form, u64> = BTreeMap::new();
         for part in inventory::parts(&self.dims) {
-            let (name, n) = match part {
-                inventory::Part::Plain { name, shape } => (name, shape.iter().product()),
-                inventory::Part::Matrix { path, n, k } => match self.quantized.get(&path) {
-                    Some(&quantization) => {
-                        count(Form::Affine(quantization), n * k);
-                        continue;
-                    }
-                    None => (format!("{path}.weight"), n * k),
-                },
+            let (path, n_weights, packed) = match &part {
+                Part::Plain { name, shape } => (name.clone(), shape.iter().product(), None),
+                Part::Matrix { path, n, k } => (format!("{path}.weight"), n * k, self.quantized.get(path)),
             };
-            if let Some(Dtype::Float(float)) = self.tensors.get(&name).map(Tensor::dtype) {
-                count(Form::Dense(float), n);
-            }
+            let dtype = self.tensors.get(&path).map(Tensor::dtype);
+            let form = match (packed, dtype) {
+                (Some(&quantization), _) => Form::Affine(quantization),
+                (None, Some(Dtype::Float(float))) => Form::Dense(float),
+                (None, _) => continue, // cannot be: all tensors were checked
+            };
+            *forms.entry(form).or_default() += n_weights as u64;
         }
-        let form = forms
-            .into_iter()
-            .max_by_key(|(_, n)| *n)
-            .map_or(Form::Dense(Float::F32), |(form, _)| form);
         Description {
             source: self.tensors.path().into(),
             bytes: self.tensors.n_bytes(),
-            parameters,
-            form,
+            parameters: forms.values().sum(),
+            form: forms
+                .into_iter()
+                .max_by_key(|&(_, n)| n)
+                .map_or(Form::Dense(Float::F32), |(form, _)| form),
         }
     }
 

@@ -14,7 +14,7 @@ pub const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// MLX affine quantization of a matrix: `weight = scale * code + bias`, one scale and bias for each group of codes
 /// along a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Quantization {
     /// Bits of a code: 2, 3, 4, 5, 6 or 8.
     pub bits: usize,

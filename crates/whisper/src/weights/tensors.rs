@@ -190,7 +190,7 @@ pub enum Dtype {
 }
 
 /// A type of weights and activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Float {
     /// IEEE 754, 4 bytes.

@@ -112,6 +112,18 @@ fn headers_of_every_version_and_writer() {
 }
 
 #[test]
+fn zip64_is_read() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("a.npy", SimpleFileOptions::default().large_file(true))
+        .unwrap();
+    zip.write_all(&npy(1, "<f2", false, &[6], &[7; 12])).unwrap();
+    let tensors = Tensors::from_bytes("weights.npz", zip.finish().unwrap().into_inner()).unwrap();
+    let mut bytes = Vec::new();
+    tensors.read("a", &mut bytes).unwrap();
+    assert_eq!(bytes, [7; 12]);
+}
+
+#[test]
 fn column_major_arrays_are_turned() {
     let columns: Vec<u8> = (0..24_u16).flat_map(u16::to_le_bytes).collect();
     let (_, rows) = read_one(npy(1, "<u2", true, &[2, 3, 4], &columns), CompressionMethod::Stored).unwrap();
