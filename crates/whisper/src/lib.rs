@@ -14,6 +14,9 @@ pub mod model;
 pub mod language;
 pub mod tokenizer;
 
+// checkpoint
+pub mod weights;
+
 mod error;
 
 pub use error::{Error, Result};
