@@ -8,6 +8,7 @@ pub mod audio;
 pub mod mel;
 
 // network
+pub mod cpu;
 pub mod model;
 
 // text

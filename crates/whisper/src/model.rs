@@ -111,5 +111,5 @@ pub trait Model: Send + Sync {
 
     /// Reads `tokens` over a window at once: logits of every row, and the attention of `heads` before softmax (word
     /// timestamps).
-    fn align(&self, audio: &Self::Audio, tokens: &[Token], heads: &[Head]) -> Result<Alignment>;
+    fn align(&self, audio: &Arc<Self::Audio>, tokens: &[Token], heads: &[Head]) -> Result<Alignment>;
 }

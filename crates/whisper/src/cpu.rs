@@ -1,0 +1,165 @@
+//! Whisper on the CPU: the [`Model`] whose numbers the crate `kernels` computes.
+//!
+//! ```text
+//! mel [3000, n_mels] -> encoder -> features [1500, d] -> Window: cross-attention keys and values of every block
+//! tokens -> decoder over a Window and the Hypothesis' own cache -> logits of the rows asked for
+//! ```
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kernels::{Cpu, attention_scores};
+
+use crate::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
+use crate::weights::Checkpoint;
+use crate::{Error, Result};
+
+mod block;
+mod cache;
+mod decoder;
+mod encoder;
+mod layers;
+
+pub use cache::{Hypothesis, Window};
+
+use decoder::{Decoder, Scratch};
+use encoder::Encoder;
+use layers::Loader;
+
+/// A Whisper network in memory, ready to run on this machine's CPU.
+pub struct CpuModel {
+    dims: Dims,
+    cpu: Cpu,
+    encoder: Encoder,
+    decoder: Decoder,
+    alignment_heads: Option<Vec<Head>>,
+    /// Buffers of steps that have ended: kept, so that a step allocates nothing.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+impl CpuModel {
+    /// Reads every tensor of `checkpoint` into the form the kernels want.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] where a tensor is missing, unknown, misshapen or cut short.
+    pub fn load(mut checkpoint: Checkpoint, cpu: Cpu) -> Result<CpuModel> {
+        let dims = checkpoint.dims().clone();
+        let mut loader = Loader { checkpoint: &mut checkpoint, cpu: &cpu };
+        let encoder = Encoder::load(&mut loader, &dims)?;
+        let decoder = Decoder::load(&mut loader, &dims)?;
+        let alignment_heads = checkpoint.alignment_heads()?;
+        checkpoint.finish()?;
+        Ok(CpuModel { dims, cpu, encoder, decoder, alignment_heads, scratch: Mutex::default() })
+    }
+
+    /// The heads of cross-attention that follow the words, where the checkpoint names them.
+    pub fn alignment_heads(&self) -> Option<&[Head]> {
+        self.alignment_heads.as_deref()
+    }
+
+    /// The instruction set and threads it runs on.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// Bytes of weights kept in memory.
+    pub fn weight_bytes(&self) -> usize {
+        self.encoder.bytes() + self.decoder.bytes()
+    }
+
+    /// What the encoder makes of one window: `[1500, n_audio_state]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where the window does not fit the model.
+    pub fn features(&self, mel: MelWindow<'_>) -> Result<Vec<f32>> {
+        if mel.n_mels != self.dims.n_mels {
+            let (expected, found) = (self.dims.n_mels, mel.n_mels);
+            return Err(Error::Request(format!("the model hears {expected} mel bands, the window has {found}")));
+        }
+        Ok(self.encoder.features(&self.cpu, mel))
+    }
+
+    /// Runs `work` with buffers that outlive it.
+    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let idle = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = idle().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        idle().push(scratch);
+        result
+    }
+
+    /// Whether the tokens of `feed` exist and fit.
+    fn check(&self, feed: &Feed<'_, Hypothesis>) -> Result<()> {
+        let (len, limit) = (feed.hypothesis.len() + feed.tokens.len(), self.dims.n_text_ctx);
+        if len > limit {
+            return Err(Error::Request(format!("{len} tokens do not fit the decoder's context of {limit}")));
+        }
+        let n_vocab = self.dims.n_vocab;
+        if let Some(Token(id)) = feed.tokens.iter().find(|token| token.0 as usize >= n_vocab) {
+            return Err(Error::Request(format!("token {id} is not among the model's {n_vocab}")));
+        }
+        if let Some(row) = feed.rows.iter().find(|&&row| row >= feed.tokens.len()) {
+            return Err(Error::Request(format!("row {row} was asked for, {} tokens were given", feed.tokens.len())));
+        }
+        Ok(())
+    }
+}
+
+impl Model for CpuModel {
+    type Audio = Window;
+    type Hypothesis = Hypothesis;
+
+    fn dims(&self) -> &Dims {
+        &self.dims
+    }
+
+    fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Window>>> {
+        mel.iter().map(|window| Ok(Arc::new(self.decoder.listen(&self.cpu, &self.features(*window)?)))).collect()
+    }
+
+    fn begin(&self, audio: &Arc<Window>) -> Result<Hypothesis> {
+        Ok(Hypothesis::new(&self.dims, audio.clone()))
+    }
+
+    fn fork(&self, from: &Hypothesis) -> Result<Hypothesis> {
+        Ok(from.clone())
+    }
+
+    fn truncate(&self, hypothesis: &mut Hypothesis, len: usize) {
+        hypothesis.truncate(len);
+    }
+
+    fn step(&self, batch: &mut [Feed<'_, Hypothesis>], logits: &mut Vec<f32>) -> Result<()> {
+        batch.iter().try_for_each(|feed| self.check(feed))?;
+        self.with_scratch(|scratch| {
+            self.decoder.read(&self.cpu, batch, scratch, |_, _, _| {});
+            self.decoder.project(&self.cpu, batch, scratch, logits);
+        });
+        Ok(())
+    }
+
+    fn align(&self, audio: &Arc<Window>, tokens: &[Token], heads: &[Head]) -> Result<Alignment> {
+        if let Some(head) = heads.iter().find(|h| h.layer >= self.dims.n_text_layer || h.head >= self.dims.n_text_head) {
+            return Err(Error::Request(format!("the decoder has no {head:?}")));
+        }
+        let rows: Vec<usize> = (0..tokens.len()).collect();
+        let mut batch = [Feed { hypothesis: &mut self.begin(audio)?, tokens, rows: &rows }];
+        self.check(&batch[0])?;
+
+        let per_head = tokens.len() * self.dims.n_audio_ctx;
+        let mut scores = vec![0.0; heads.len() * per_head];
+        let mut logits = Vec::new();
+        self.with_scratch(|scratch| {
+            self.decoder.read(&self.cpu, &mut batch, scratch, |layer, queries, window| {
+                for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {
+                    if head.layer == layer {
+                        attention_scores(&self.cpu, queries, window, head.head, scores);
+                    }
+                }
+            });
+            self.decoder.project(&self.cpu, &batch, scratch, &mut logits);
+        });
+        Ok(Alignment { logits, scores })
+    }
+}

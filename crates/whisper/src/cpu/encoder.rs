@@ -1,0 +1,104 @@
+//! The encoder: a log-mel window `[3000, n_mels]` to features `[1500, width]`.
+
+use kernels::{Cpu, KeyValue, Rows, Then, attention};
+
+use super::block::{Buffers, FeedForward, SelfAttention};
+use super::layers::{LayerNorm, Linear, Loader};
+use crate::Result;
+use crate::model::{Dims, MelWindow};
+
+
+/// Two convolutions, sinusoidal positions, blocks, a norm.
+pub(super) struct Encoder {
+    n_mels: usize,
+    width: usize,
+    n_frames: usize,
+    n_heads: usize,
+    conv1: Linear,
+    conv2: Linear,
+    positions: Vec<f32>,
+    blocks: Vec<(SelfAttention, FeedForward)>,
+    norm: LayerNorm,
+}
+
+impl Encoder {
+    pub(super) fn load(loader: &mut Loader<'_>, dims: &Dims) -> Result<Encoder> {
+        let width = dims.n_audio_state;
+        let block = |loader: &mut Loader<'_>, layer| {
+            let name = format!("encoder.blocks.{layer}");
+            Ok((SelfAttention::load(loader, &name, width)?, FeedForward::load(loader, &name, width)?))
+        };
+        Ok(Encoder {
+            n_mels: dims.n_mels,
+            width,
+            n_frames: dims.n_audio_ctx,
+            n_heads: dims.n_audio_head,
+            conv1: Linear::load_convolution(loader, "encoder.conv1", width, dims.n_mels)?,
+            conv2: Linear::load_convolution(loader, "encoder.conv2", width, width)?,
+            positions: sinusoids(dims.n_audio_ctx, width),
+            blocks: (0..dims.n_audio_layer).map(|layer| block(loader, layer)).collect::<Result<_>>()?,
+            norm: LayerNorm::load(loader, "encoder.ln_post", width)?,
+        })
+    }
+
+    /// `[n_frames, width]`. A window shorter than 30 s is followed by zeros; `mel` has `n_mels` bands (checked above).
+    pub(super) fn features(&self, cpu: &Cpu, mel: MelWindow<'_>) -> Vec<f32> {
+        let mut x = self.convolve(cpu, mel);
+        for (x, position) in x.iter_mut().zip(&self.positions) {
+            *x += position;
+        }
+
+        let mut buffers = Buffers::default();
+        for (self_attention, feed_forward) in &self.blocks {
+            self_attention.forward(cpu, &mut x, &mut buffers, |query, key, value, mixed| {
+                let mut frames = KeyValue::new(self.n_heads, self.width / self.n_heads, self.n_frames);
+                frames.extend(cpu, key, value);
+                attention(cpu, query, &frames, false, mixed);
+            });
+            feed_forward.forward(cpu, &mut x, &mut buffers);
+        }
+
+        let mut features = vec![0.0; x.len()];
+        self.norm.forward(cpu, &x, &mut features);
+        features
+    }
+
+    /// Two convolutions over three frames, the second of stride 2, each with GELU. With a frame of zeros at either end,
+    /// the three frames of an output lie side by side: a convolution is a linear layer over rows that overlap.
+    fn convolve(&self, cpu: &Cpu, mel: MelWindow<'_>) -> Vec<f32> {
+        let (n_mels, width, n_mel_frames) = (self.n_mels, self.width, 2 * self.n_frames);
+
+        let mut padded = vec![0.0; (n_mel_frames + 2) * n_mels];
+        let heard = mel.values.len().min(n_mel_frames * n_mels);
+        padded[n_mels..][..heard].copy_from_slice(&mel.values[..heard]);
+
+        let mut halfway = vec![0.0; (n_mel_frames + 2) * width];
+        let inner = width..(n_mel_frames + 1) * width;
+        let rows = Rows::strided(&padded, n_mel_frames, 3 * n_mels, n_mels);
+        self.conv1.forward(cpu, rows, Then::Gelu, &mut halfway[inner]);
+
+        let mut x = vec![0.0; self.n_frames * width];
+        let rows = Rows::strided(&halfway, self.n_frames, 3 * width, 2 * width);
+        self.conv2.forward(cpu, rows, Then::Gelu, &mut x);
+        x
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|(attention, mlp)| attention.bytes() + mlp.bytes()).sum();
+        self.conv1.bytes() + self.conv2.bytes() + 4 * self.positions.len() + blocks
+    }
+}
+
+/// Positions `[length, channels]`: sines of rising wavelength, then their cosines.
+///
+/// Source: `sinusoids`, openai/whisper `model.py`.
+fn sinusoids(length: usize, channels: usize) -> Vec<f32> {
+    let half = channels / 2;
+    let log_timescale = (10000_f64.ln() / (half as f64 - 1.0)) as f32;
+    let frequencies: Vec<f32> = (0..half).map(|i| (-log_timescale * i as f32).exp()).collect();
+    let row = |t: usize| {
+        let angles = frequencies.iter().map(move |frequency| t as f32 * frequency);
+        angles.clone().map(f32::sin).chain(angles.map(f32::cos))
+    };
+    (0..length).flat_map(row).collect()
+}

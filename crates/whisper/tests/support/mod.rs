@@ -1,0 +1,59 @@
+//! What the tests share: where data lies, arrays of numpy, and how a skipped test says so.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::path::{Path, PathBuf};
+
+use kernels::{Cpu, Isa};
+use whisper::cpu::CpuModel;
+use whisper::weights::Checkpoint;
+
+/// The root of the project.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A place in the folder of recordings and golden data that may lie beside the project; says so where it is absent.
+pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
+    let place = root().join("../shared").join(path);
+    if place.exists() {
+        return Some(place);
+    }
+    eprintln!("skipped: {test}: ../shared/{path} is absent");
+    None
+}
+
+/// The model that ships with the program.
+pub fn bundled() -> PathBuf {
+    root().join("assets/whisper-base-mlx-5bit")
+}
+
+/// Loads a model folder.
+pub fn load(folder: &Path, isa: Isa) -> CpuModel {
+    CpuModel::load(Checkpoint::open(folder).unwrap(), Cpu::with(isa, 2)).unwrap()
+}
+
+/// A `.npy` array of 32-bit floats or integers of any kind, as `f64`, with its shape.
+pub fn npy(path: &Path) -> (Vec<usize>, Vec<f64>) {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();
+    let between = |a: &str, b: &str| header.split(a).nth(1).unwrap().split(b).next().unwrap();
+    let shape = between("'shape': (", ")").split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    let data = &bytes[10 + header_len..];
+    let values = match between("'descr': '", "'") {
+        "<f4" => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
+        "<i4" => data.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
+        "<i8" => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+        other => panic!("{}: type {other}", path.display()),
+    };
+    (shape, values)
+}
+
+/// The largest absolute difference; arrays of different length differ without bound.
+pub fn distance(found: &[f32], expected: &[f64]) -> f64 {
+    if found.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let differences = found.iter().zip(expected).map(|(&found, expected)| (f64::from(found) - expected).abs());
+    differences.fold(0.0, |worst, d| if d.is_nan() { f64::NAN } else { worst.max(d) })
+}
