@@ -10,6 +10,10 @@ pub mod mel;
 // network
 pub mod model;
 
+// text
+pub mod language;
+pub mod tokenizer;
+
 mod error;
 
 pub use error::{Error, Result};
