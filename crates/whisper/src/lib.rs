@@ -11,9 +11,16 @@ pub mod mel;
 pub mod model;
 
 // text
+pub mod decode;
 pub mod language;
+pub mod options;
 pub mod tokenizer;
+pub mod transcribe;
+pub mod transcript;
 
 mod error;
 
 pub use error::{Error, Result};
+pub use options::{Compat, Options};
+pub use transcribe::{Transcription, transcribe};
+pub use transcript::{Segment, Transcript};
