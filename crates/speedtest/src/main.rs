@@ -1,4 +1,46 @@
 //! The tool `whisper-speedtest`: command line, implementations, measurements, reports.
 #![forbid(unsafe_code)]
+#![allow(dead_code, unused_imports, reason = "the engine is not joined yet")]
 
-fn main() {}
+mod bundled;
+mod cli;
+mod commands;
+mod console;
+mod engine;
+mod files;
+mod inputs;
+mod interrupt;
+mod model_names;
+mod output;
+mod transcript;
+
+use std::io;
+use std::process::ExitCode;
+
+use commands::Outcome;
+use console::Console;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(usage) => usage.exit(), // help and version, too
+    };
+    let console = Console::new(&cli.console);
+    match commands::run(cli.command, &console) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeFailed) => ExitCode::FAILURE,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS, // the reader has seen enough: `| head -1`
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                console.error(format_args!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -31,6 +31,12 @@ pub enum Error {
         /// What is wrong with it and what to do.
         problem: String,
     },
+    /// The network gave what it never should: the checkpoint is damaged, or the device is at fault.
+    #[error("{0}")]
+    Model(String),
+    /// Stopped on request.
+    #[error("cancelled")]
+    Cancelled,
     /// The request makes no sense for this model, or an option is out of range.
     #[error("{0}")]
     Request(String),

@@ -12,8 +12,12 @@ pub mod cpu;
 pub mod model;
 
 // text
+pub mod decode;
 pub mod language;
+pub mod options;
 pub mod tokenizer;
+pub mod transcribe;
+pub mod transcript;
 
 // checkpoint
 pub mod weights;
@@ -21,3 +25,6 @@ pub mod weights;
 mod error;
 
 pub use error::{Error, Result};
+pub use options::{Compat, Options};
+pub use transcribe::{Transcription, transcribe};
+pub use transcript::{Segment, Transcript};

@@ -1,0 +1,93 @@
+//! Files of results: whole or not at all, and no two under one name.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::inputs::Input;
+use crate::interrupt;
+
+/// Writes `text` to a temporary file beside `path` and renames it: whoever looks finds the old file or the new one.
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let _until_renamed = interrupt::hold();
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".whisper-speedtest-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666)); // less the umask, as any file
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A name for the files of each input: that of the recording without its extension, and a number after the first of
+/// several. Names that differ only in case are one name on macOS and Windows, so everywhere.
+pub(crate) fn names(inputs: &[Input]) -> Vec<String> {
+    let stems: Vec<String> = inputs.iter().map(Input::stem).collect();
+    let mut taken: HashSet<String> = HashSet::new();
+    let first: Vec<bool> = stems.iter().map(|stem| taken.insert(stem.to_lowercase())).collect();
+    let mut names = Vec::new();
+    for (stem, first) in stems.into_iter().zip(first) {
+        let mut name = stem.clone();
+        let mut number = 2_usize;
+        while !first && !taken.insert(name.to_lowercase()) {
+            name = format!("{stem}-{number}");
+            number += 1;
+        }
+        names.push(name);
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn names_of(paths: &[&str]) -> Vec<String> {
+        names(&paths.iter().map(|path| Input::File(path.into())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn names_never_collide() {
+        assert_eq!(names_of(&["a.1.wav", "a.2.wav"]), ["a.1", "a.2"]);
+        assert_eq!(names_of(&["x/a.wav", "y/a.wav", "a.mp3"]), ["a", "a-2", "a-3"]);
+        assert_eq!(names_of(&["x/A.wav", "y/a.wav"]), ["A", "a-2"]);
+        // a recording's own name goes before a number
+        assert_eq!(names_of(&["x/a.wav", "y/a.wav", "a-2.wav"]), ["a", "a-3", "a-2"]);
+        assert_eq!(
+            names_of(&["a-2.wav", "x/a.wav", "y/a.wav", "z/a-2.wav"]),
+            ["a-2", "a", "a-3", "a-2-2"]
+        );
+        assert_eq!(names(&[Input::Stdin]), ["content"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        for text in ["first", "2nd"] {
+            write_whole(&path, text).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::create_dir(&path).unwrap(); // a file cannot take its place
+        assert!(write_whole(&path, "text").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,228 @@
+//! A network for tests that says what a script tells it to.
+
+use std::sync::{Arc, Mutex};
+
+use crate::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
+use crate::tokenizer::{Special, Tokenizer};
+use crate::{Error, Result};
+
+/// Where a row of logits is wanted.
+pub(crate) struct Place<'a> {
+    /// Windows are counted in the order in which they were encoded.
+    pub(crate) window: usize,
+    /// The tokens after `<|startoftranscript|>`: language, task and `<|notimestamps|>` as far as there are, then text.
+    pub(crate) tokens: &'a [Token],
+}
+
+/// Logits of a script: whatever it does not set is -20.
+type Script = Box<dyn Fn(&Place<'_>, &mut [f32]) + Send + Sync>;
+
+/// A network without weights.
+pub(crate) struct ScriptedModel {
+    dims: Dims,
+    pub(crate) special: &'static Special,
+    script: Script,
+    /// What was asked of it.
+    pub(crate) seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Frames of each window that was encoded.
+    pub(crate) encoded: Vec<usize>,
+    /// The tokens with which each hypothesis was begun.
+    pub(crate) prompts: Vec<Vec<Token>>,
+    /// Calls of `step`, and rows projected in all of them.
+    pub(crate) steps: usize,
+    pub(crate) rows: usize,
+}
+
+pub(crate) struct Hypothesis {
+    window: usize,
+    tokens: Vec<Token>,
+}
+
+impl ScriptedModel {
+    pub(crate) fn new(n_vocab: usize, script: impl Fn(&Place<'_>, &mut [f32]) + Send + Sync + 'static) -> Self {
+        let dims = Dims {
+            n_mels: 80,
+            n_audio_ctx: 1500,
+            n_audio_state: 8,
+            n_audio_head: 1,
+            n_audio_layer: 1,
+            n_vocab,
+            n_text_ctx: 448,
+            n_text_state: 8,
+            n_text_head: 1,
+            n_text_layer: 1,
+        };
+        let special = Tokenizer::new(n_vocab).unwrap().special();
+        Self {
+            dims,
+            special,
+            script: Box::new(script),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// An `.en` network.
+    pub(crate) fn english(script: impl Fn(&Place<'_>, &mut [f32]) + Send + Sync + 'static) -> Self {
+        Self::new(51864, script)
+    }
+
+    /// An `.en` network that says `windows[w][i]` as the i-th token of window w, then the end of text. Each entry holds
+    /// first what it would like to say most, then what it says where that is forbidden, and so on.
+    pub(crate) fn saying(windows: Vec<Vec<Vec<Token>>>) -> Self {
+        let eot = Tokenizer::new(51864).unwrap().special().eot;
+        Self::english(move |place, logits| {
+            let wishes = windows
+                .get(place.window)
+                .and_then(|window| window.get(place.tokens.len()));
+            for (rank, token) in wishes.unwrap_or(&vec![eot]).iter().enumerate() {
+                logits[token.0 as usize] = 20.0 - 10.0 * rank as f32;
+            }
+        })
+    }
+
+    /// An `.en` network that speaks by chance, such that every rule is needed. `tools/golden/scripted.py` has the same.
+    pub(crate) fn erratic(seed: u64) -> Self {
+        Self::english(move |place, logits| erratic_row(seed, place, logits))
+    }
+
+    pub(crate) fn with_dims(mut self, change: impl FnOnce(&mut Dims)) -> Self {
+        change(&mut self.dims);
+        self
+    }
+
+    fn project(&self, window: usize, tokens: &[Token], logits: &mut Vec<f32>) {
+        let start = logits.len();
+        logits.resize(start + self.dims.n_vocab, -20.0);
+        let sot = tokens.iter().rposition(|&token| token == self.special.sot).unwrap();
+        let place = Place {
+            window,
+            tokens: &tokens[sot + 1..],
+        };
+        (self.script)(&place, &mut logits[start..]);
+    }
+}
+
+impl Model for ScriptedModel {
+    type Audio = usize;
+    type Hypothesis = Hypothesis;
+
+    fn dims(&self) -> &Dims {
+        &self.dims
+    }
+
+    fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<usize>>> {
+        let mut seen = self.seen.lock().unwrap();
+        let encode = |window: &MelWindow<'_>| {
+            seen.encoded.push(window.values.len() / window.n_mels);
+            Arc::new(seen.encoded.len() - 1)
+        };
+        Ok(mel.iter().map(encode).collect())
+    }
+
+    fn begin(&self, audio: &Arc<usize>) -> Result<Hypothesis> {
+        Ok(Hypothesis {
+            window: **audio,
+            tokens: Vec::with_capacity(self.dims.n_text_ctx),
+        })
+    }
+
+    fn fork(&self, from: &Hypothesis) -> Result<Hypothesis> {
+        let mut tokens = Vec::with_capacity(self.dims.n_text_ctx);
+        tokens.extend_from_slice(&from.tokens);
+        Ok(Hypothesis {
+            window: from.window,
+            tokens,
+        })
+    }
+
+    fn truncate(&self, hypothesis: &mut Hypothesis, len: usize) {
+        hypothesis.tokens.truncate(len);
+    }
+
+    fn step(&self, batch: &mut [Feed<'_, Hypothesis>], logits: &mut Vec<f32>) -> Result<()> {
+        let mut seen = self.seen.lock().unwrap();
+        seen.steps += 1;
+        logits.clear();
+        for feed in batch {
+            let hypothesis = &mut *feed.hypothesis;
+            if hypothesis.tokens.is_empty() {
+                seen.prompts.push(feed.tokens.to_vec());
+            }
+            let before = hypothesis.tokens.len();
+            hypothesis.tokens.extend_from_slice(feed.tokens);
+            assert!(
+                hypothesis.tokens.len() <= self.dims.n_text_ctx,
+                "more tokens than the context holds"
+            );
+            for &row in feed.rows {
+                seen.rows += 1;
+                self.project(hypothesis.window, &hypothesis.tokens[..=before + row], logits);
+            }
+        }
+        Ok(())
+    }
+
+    fn align(&self, _: &usize, _: &[Token], _: &[Head]) -> Result<Alignment> {
+        Err(Error::Model("a scripted network has no attention".to_owned()))
+    }
+}
+
+/// SplitMix64 of several numbers.
+pub(crate) fn mix(parts: &[u64]) -> u64 {
+    parts.iter().fold(0, |z: u64, part| {
+        let z = z.wrapping_add(*part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+fn erratic_row(seed: u64, place: &Place<'_>, logits: &mut [f32]) {
+    const EOT: u64 = 50256;
+    const BEGIN: u64 = 50363;
+    const NO_SPEECH: usize = 50361;
+    let sampled: Vec<u64> = place.tokens.iter().map(|token| u64::from(token.0)).collect();
+    let n_sampled = sampled.len() as u64;
+    let window = place.window as u64;
+
+    let is_timestamp = |token: &u64| *token >= BEGIN;
+    let text_is_due = match sampled[..] {
+        [] => false,
+        [last] => is_timestamp(&last),
+        [.., before, last] => is_timestamp(&before) && is_timestamp(&last),
+    };
+    let latest = sampled.iter().copied().rev().find(is_timestamp).unwrap_or(BEGIN);
+    for i in 0..6 {
+        let r = mix(&[seed, window, n_sampled, i]);
+        let (kind, pick) = (r % 16, (r >> 8) & 0xffff);
+        let mut logit = ((r >> 40) % 64) as f32 * 0.25;
+        let token = match kind {
+            0..8 => {
+                if text_is_due && !seed.is_multiple_of(3) {
+                    logit += 10.0;
+                }
+                200 + pick % 3000
+            }
+            8..12 => (latest + pick % 120).min(BEGIN + 1500),
+            12 => BEGIN + pick % 1501,
+            13 => BEGIN + u64::from(pick.is_multiple_of(5)),
+            14 => {
+                if n_sampled > 3 + seed % 3 * 15 {
+                    EOT
+                } else {
+                    300
+                }
+            }
+            _ => [50362, 50290, 220, 50290][pick as usize % 4],
+        };
+        let slot = &mut logits[token as usize];
+        *slot = slot.max(logit);
+    }
+    if sampled.is_empty() {
+        logits[NO_SPEECH] = (mix(&[seed, window]) % 64) as f32 * 0.25 + 4.0;
+    }
+}

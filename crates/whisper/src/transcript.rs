@@ -1,0 +1,82 @@
+//! What a transcription gives.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::language::Language;
+use crate::model::Token;
+
+/// A recording as text. Serialised, the keys of mlx_whisper come first, in its order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Transcript {
+    /// All of the text.
+    pub text: String,
+    /// Its parts, in the order of their start.
+    pub segments: Vec<Segment>,
+    /// The language spoken, asked for or detected.
+    pub language: Language,
+    /// How probable the detected language is; `None` where it was known.
+    pub language_probability: Option<f32>,
+    /// The languages that detection found most probable, at most five, the best first.
+    pub language_candidates: Vec<(Language, f32)>,
+    /// What the user should know about this result.
+    pub warnings: Vec<Warning>,
+}
+
+/// Some words that belong together, and when they are said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Segment {
+    /// Place in the transcript.
+    pub id: usize,
+    /// Start of the window it was found in, in frames of 10 ms.
+    pub seek: usize,
+    /// Seconds from the start of the recording.
+    pub start: f64,
+    /// Seconds from the start of the recording.
+    pub end: f64,
+    /// The text with its leading space; empty where nothing is said.
+    pub text: String,
+    /// Text and timestamps; empty where nothing is said.
+    pub tokens: Vec<Token>,
+    /// The temperature at which its window was decoded.
+    pub temperature: f64,
+    /// Mean log-probability of its window's tokens. NaN, which JSON does not know, only under `Compat::Mlx`.
+    pub avg_logprob: f64,
+    /// Compression ratio of its window's text.
+    pub compression_ratio: f64,
+    /// How probable the network finds it that nobody speaks in the window.
+    pub no_speech_prob: f64,
+}
+
+/// What the user should know about a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "warning", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Warning {
+    /// Turbo models were not trained to translate.
+    CannotTranslate,
+    /// The rules of mlx_whisper would read this window again and again; it was left behind.
+    EndlessWindow {
+        /// Start of the window in frames of 10 ms.
+        seek: usize,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CannotTranslate => {
+                write!(
+                    f,
+                    "turbo models were not trained to translate: expect the language spoken, or take large-v3"
+                )
+            }
+            Self::EndlessWindow { seek } => write!(
+                f,
+                "mlx_whisper would read the window at {:.2} s for ever: the transcript goes on after it",
+                *seek as f64 / 100.0
+            ),
+        }
+    }
+}
