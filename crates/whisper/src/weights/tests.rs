@@ -132,3 +132,15 @@ fn shared(path: &str) -> Option<PathBuf> {
         .join(path);
     path.exists().then_some(path)
 }
+
+/// xorshift64: the same sequence everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+}

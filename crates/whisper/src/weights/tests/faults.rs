@@ -382,18 +382,6 @@ fn mutated_headers_never_panic() {
     assert!(refused > 3000 && opened > 0, "{opened} opened, {refused} refused");
 }
 
-/// xorshift64: the same sequence everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
-
 #[test]
 fn configs_that_no_whisper_has_are_refused() {
     let with = |key: &str, value: &str| {
