@@ -1,6 +1,5 @@
 //! The tool `whisper-speedtest`: command line, implementations, measurements, reports.
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports, reason = "the engine is not joined yet")]
 
 mod bundled;
 mod cli;
@@ -12,7 +11,6 @@ mod inputs;
 mod interrupt;
 mod model_names;
 mod output;
-mod transcript;
 
 use std::io;
 use std::process::ExitCode;

@@ -7,9 +7,9 @@ mod tables;
 mod text;
 mod time;
 
-use crate::transcript::{Segment, Transcript};
+use whisper::transcript::{Segment, Transcript};
 
-pub(crate) use json::{Dims, ModelUsed, Weights};
+pub(crate) use json::{ModelUsed, Weights};
 
 /// A form in which a transcript is written. txt, vtt, srt, tsv and json are mlx_whisper's to the byte, but that json is
 /// always valid and says at its end what the model was; lrc and csv are whisper.cpp's.

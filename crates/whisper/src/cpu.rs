@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kernels::{Cpu, attention_scores};
+use kernels::attention_scores;
 
 use crate::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
 use crate::weights::Checkpoint;
@@ -20,6 +20,7 @@ mod encoder;
 mod layers;
 
 pub use cache::{Hypothesis, Window};
+pub use kernels::{Cpu, Isa, IsaError};
 
 use decoder::{Decoder, Scratch};
 use encoder::Encoder;

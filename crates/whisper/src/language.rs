@@ -57,6 +57,13 @@ impl serde::Serialize for Language {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Language {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Language, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Reads a code, an English name or one of OpenAI's other names (Castilian, Mandarin, ...), in any case.
 ///
 /// The error of an unknown one lists all codes and names, and a near one first.

@@ -16,7 +16,7 @@ pub const MEL_FRAMES: usize = 3000;
 pub struct Token(pub u32);
 
 /// The sizes of a Whisper network, under OpenAI's names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Dims {
     /// Mel bands: 80, or 128 for large-v3 and turbo.
     pub n_mels: usize,

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::language::Language;
 use crate::model::Token;
 
-/// A recording as text. Serialised, the keys of mlx_whisper come first, in its order.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A recording as text. Serialised, the keys of mlx_whisper come first, in its order; its own files can be read, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
     /// All of the text.
     pub text: String,
@@ -17,15 +17,18 @@ pub struct Transcript {
     /// The language spoken, asked for or detected.
     pub language: Language,
     /// How probable the detected language is; `None` where it was known.
+    #[serde(default)]
     pub language_probability: Option<f32>,
     /// The languages that detection found most probable, at most five, the best first.
+    #[serde(default)]
     pub language_candidates: Vec<(Language, f32)>,
     /// What the user should know about this result.
+    #[serde(default)]
     pub warnings: Vec<Warning>,
 }
 
 /// Some words that belong together, and when they are said.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
     /// Place in the transcript.
     pub id: usize,
@@ -42,6 +45,7 @@ pub struct Segment {
     /// The temperature at which its window was decoded.
     pub temperature: f64,
     /// Mean log-probability of its window's tokens. NaN, which JSON does not know, only under `Compat::Mlx`.
+    #[serde(deserialize_with = "null_is_nan")]
     pub avg_logprob: f64,
     /// Compression ratio of its window's text.
     pub compression_ratio: f64,
@@ -50,7 +54,7 @@ pub struct Segment {
 }
 
 /// What the user should know about a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "warning", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Warning {
@@ -79,4 +83,9 @@ impl fmt::Display for Warning {
             ),
         }
     }
+}
+
+/// JSON has no NaN: `null` stands for it.
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

@@ -14,7 +14,7 @@ use crate::console::{Console, Progress, clock};
 use crate::engine::{Engine, Heard, Listener};
 use crate::inputs::{self, Input};
 use crate::output::{Format, ModelUsed};
-use crate::transcript::Segment;
+use whisper::transcript::Segment;
 use crate::{files, interrupt, model_names};
 
 /// Transcribes every recording; one that fails does not stop the rest.
@@ -134,7 +134,7 @@ struct Row {
 }
 
 enum End {
-    Written { duration_s: f64, language: String },
+    Written { duration_s: f64, language: &'static str },
     Skipped,
     Failed,
 }
@@ -221,7 +221,7 @@ fn one(
     ));
     Ok(End::Written {
         duration_s,
-        language: transcript.language,
+        language: transcript.language.code(),
     })
 }
 
@@ -263,6 +263,10 @@ impl Listener for Live<'_> {
 
     fn progress(&mut self, done_s: f64, total_s: f64) {
         self.progress.set(done_s, total_s);
+    }
+
+    fn warning(&mut self, warning: &str) {
+        self.console.warning(warning);
     }
 }
 

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 
+use whisper::language::Language;
+use whisper::model::Dims;
+use whisper::weights::Float;
+
 use super::python;
-use crate::transcript::{Segment, Transcript};
+use whisper::transcript::{Segment, Transcript};
 
 /// What really did the work.
 #[derive(Clone, Debug, Serialize)]
@@ -23,29 +27,14 @@ pub(crate) struct ModelUsed {
     pub(crate) fallback: bool,
 }
 
-/// The sizes of the network.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Dims {
-    pub(crate) n_mels: usize,
-    pub(crate) n_audio_ctx: usize,
-    pub(crate) n_audio_state: usize,
-    pub(crate) n_audio_head: usize,
-    pub(crate) n_audio_layer: usize,
-    pub(crate) n_vocab: usize,
-    pub(crate) n_text_ctx: usize,
-    pub(crate) n_text_state: usize,
-    pub(crate) n_text_head: usize,
-    pub(crate) n_text_layer: usize,
-}
-
 /// How the weights are stored.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Weights {
     /// MLX affine codes of so many bits, a scale and a bias for each group of so many.
-    Quantization { bits: u32, group: u32 },
-    /// `float16`, ...
-    Type(String),
+    Quantization { bits: usize, group: usize },
+    /// `f16`, ...: a number a weight.
+    Type(Float),
 }
 
 /// A line of JSON without its end, as Python's `json.dump(.., ensure_ascii=False)` writes it; what is no number is null.
@@ -54,7 +43,7 @@ pub(super) fn document(transcript: &Transcript, model: &ModelUsed) -> String {
     struct Document<'a> {
         text: &'a str,
         segments: &'a [Segment],
-        language: &'a str,
+        language: Language,
         language_probability: Option<f64>,
         model: &'a ModelUsed,
     }
@@ -63,12 +52,13 @@ pub(super) fn document(transcript: &Transcript, model: &ModelUsed) -> String {
         segments,
         language,
         language_probability,
+        ..
     } = transcript;
     python::json(&Document {
         text,
         segments,
-        language,
-        language_probability: *language_probability,
+        language: *language,
+        language_probability: language_probability.map(f64::from),
         model,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::text::stripped;
 use super::time::clock;
-use crate::transcript::Segment;
+use whisper::transcript::Segment;
 
 pub(super) const VTT_HEAD: &str = "WEBVTT\n\n";
 

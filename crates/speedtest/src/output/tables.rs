@@ -2,7 +2,7 @@
 
 use super::text::{one_line, stripped};
 use super::time::milliseconds;
-use crate::transcript::Segment;
+use whisper::transcript::Segment;
 
 pub(super) const TSV_HEAD: &str = "start\tend\ttext\n";
 pub(super) const CSV_HEAD: &str = "start,end,text\n";

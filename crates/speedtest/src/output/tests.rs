@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use whisper::language::Language;
+use whisper::model::Dims;
+
 use super::*;
 
 fn model() -> ModelUsed {
@@ -25,6 +28,17 @@ fn model() -> ModelUsed {
         compute: "f32".into(),
         device: "cpu".into(),
         fallback: false,
+    }
+}
+
+fn empty() -> Transcript {
+    Transcript {
+        text: String::new(),
+        segments: Vec::new(),
+        language: Language::ENGLISH,
+        language_probability: None,
+        language_candidates: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -56,24 +70,24 @@ fn json_says_what_the_model_was() {
     let document = Format::Json.render(
         &Transcript {
             language_probability: Some(0.5),
-            ..Transcript::default()
+            ..empty()
         },
         &model(),
     );
-    let expected = "{\"text\": \"\", \"segments\": [], \"language\": \"\", \"language_probability\": 0.5, \"model\": \
+    let expected = "{\"text\": \"\", \"segments\": [], \"language\": \"en\", \"language_probability\": 0.5, \"model\": \
         {\"source\": \"bundled\", \"revision\": null, \"dims\": {\"n_mels\": 80, \"n_audio_ctx\": 1500, \
         \"n_audio_state\": 512, \"n_audio_head\": 8, \"n_audio_layer\": 6, \"n_vocab\": 51865, \"n_text_ctx\": 448, \
         \"n_text_state\": 512, \"n_text_head\": 8, \"n_text_layer\": 6}, \"quantization\": {\"bits\": 5, \"group\": 64}, \
         \"compute\": \"f32\", \"device\": \"cpu\", \"fallback\": false}}";
     assert_eq!(document, expected);
     let dense = ModelUsed {
-        weights: Weights::Type("float16".into()),
+        weights: Weights::Type(whisper::weights::Float::F16),
         ..model()
     };
     assert!(
         Format::Json
-            .render(&Transcript::default(), &dense)
-            .contains("\"type\": \"float16\"")
+            .render(&empty(), &dense)
+            .contains("\"type\": \"f16\"")
     );
 }
 

@@ -1,6 +1,6 @@
 //! Plain text: the segments' own, and where a form gives a segment one line.
 
-use crate::transcript::Segment;
+use whisper::transcript::Segment;
 
 /// A line a segment.
 pub(super) fn txt(segment: &Segment) -> String {

@@ -7,8 +7,9 @@ use anyhow::bail;
 
 use super::*;
 use crate::cli::{self, Command};
-use crate::output::{Dims, Weights};
-use crate::transcript::Transcript;
+use crate::output::Weights;
+use whisper::model::Dims;
+use whisper::transcript::Transcript;
 
 fn args(line: &str) -> TranscribeArgs {
     let line = format!("whisper-speedtest transcribe {line}");
@@ -48,7 +49,7 @@ fn model() -> ModelUsed {
         source: "tiny.en".into(),
         revision: None,
         dims,
-        weights: Weights::Type("float16".into()),
+        weights: Weights::Type(whisper::weights::Float::F16),
         compute: "f32".into(),
         device: "cpu".into(),
         fallback: false,
@@ -78,8 +79,10 @@ fn hear(input: &Input, listener: &mut dyn Listener) -> anyhow::Result<Heard> {
     let transcript = Transcript {
         text,
         segments: vec![segment],
-        language: "en".into(),
+        language: whisper::language::Language::ENGLISH,
         language_probability: None,
+        language_candidates: vec![],
+        warnings: vec![],
     };
     Ok(Heard {
         transcript,
