@@ -1,1 +1,60 @@
 //! Numbers: slices in, slices out. The only crate with unsafe code; knows no Whisper.
+//!
+//! Matrices are row-major f32. Every operation takes a [`Cpu`] (an instruction set and threads), writes to the caller's
+//! slice and allocates nothing once its threads have seen the greatest shapes.
+//!
+//! | operation | shapes |
+//! |---|---|
+//! | [`linear`] | x `[m, k]`, w `[n, k]`, bias `[n]` -> y `[m, n]`, stored, through GELU, or added |
+//! | [`attention`] | q `[m, heads * head_dim]`, keys and values of `len` positions -> `[m, heads * head_dim]` |
+//! | [`attention_scores`] | the same, one head -> scores `[m, len]` before softmax |
+//! | [`layer_norm`] | x `[m, d]`, gamma `[d]`, beta `[d]` -> `[m, d]` |
+//! | [`gelu()`] | x, in place |
+//! | [`softmax()`] | x `[m, n]`, in place |
+//! | [`log_sum_exp`] | x `[n]` -> a number |
+//!
+//! [`Weights`] holds w, dense or quantized; [`KeyValue`] the keys and values of a sequence.
+//!
+//! Results do not depend on the number of threads, nor (the instruction set `scalar` apart) on the instruction set, nor
+//! on how many rows are computed together: the same bits.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "sizes were checked where they came from a file; the rest is arithmetic"
+)]
+
+// the processor
+mod cpu;
+mod isa;
+mod scratch;
+mod threads;
+
+// products
+mod attention;
+mod key_value;
+mod linear;
+mod tile;
+mod weights;
+
+// element by element
+mod exp;
+mod gelu;
+mod layer_norm;
+mod softmax;
+
+// the measure
+mod peak;
+
+#[cfg(test)]
+mod testing;
+
+pub use attention::{attention, attention_scores};
+pub use cpu::Cpu;
+pub use gelu::gelu;
+pub use isa::{ISA_VARIABLE, Isa, IsaError};
+pub use key_value::KeyValue;
+pub use layer_norm::{LAYER_NORM_EPSILON, layer_norm};
+pub use linear::{Rows, Then, linear};
+pub use peak::peak_flops;
+pub use softmax::{log_sum_exp, softmax};
+pub use threads::ThreadPool;
+pub use weights::{Float, Weights};

@@ -1,0 +1,92 @@
+//! The processor as every operation takes it: an instruction set and threads.
+
+use crate::isa::{Isa, IsaError};
+use crate::threads::ThreadPool;
+
+/// An instruction set and a pool of threads. Shared freely: operations take `&Cpu`, from any thread.
+pub struct Cpu {
+    isa: Isa,
+    pool: ThreadPool,
+}
+
+impl Cpu {
+    /// The instruction set that the environment names, else the best; `threads` threads, else as many as there are cores.
+    pub fn new(threads: Option<usize>) -> Result<Self, IsaError> {
+        Ok(Self::with(
+            Isa::from_environment()?,
+            threads.unwrap_or_else(ThreadPool::default_threads),
+        ))
+    }
+
+    /// `isa` and `threads` threads, at least one.
+    pub fn with(isa: Isa, threads: usize) -> Self {
+        Self {
+            isa,
+            pool: ThreadPool::new(threads),
+        }
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Threads in use, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The threads, for work of one's own.
+    pub fn pool(&self) -> &ThreadPool {
+        &self.pool
+    }
+
+    /// Runs `task(i, chunk)` for each piece of `chunk` elements (the last may be shorter), on all threads.
+    pub(crate) fn for_each_chunk<T: Send, F: Fn(usize, &mut [T]) + Sync>(&self, data: &mut [T], chunk: usize, task: F) {
+        let len = data.len();
+        let data = SharedMut::new(data);
+        self.pool.run(len.div_ceil(chunk), |i| {
+            let start = i * chunk;
+            // SAFETY: chunk `i` is given to task `i` only.
+            task(i, unsafe { data.slice(start, chunk.min(len - start)) });
+        });
+    }
+}
+
+/// A slice that the tasks of a region write in disjoint parts.
+pub(crate) struct SharedMut<'a, T> {
+    first: *mut T,
+    len: usize,
+    borrow: std::marker::PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: hands out disjoint `&mut` parts (the contract of `slice`), which may go to other threads as `T: Send`.
+unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
+
+impl<'a, T> SharedMut<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
+        Self {
+            first: slice.as_mut_ptr(),
+            len: slice.len(),
+            borrow: std::marker::PhantomData,
+        }
+    }
+
+    /// `len` elements from `start`.
+    ///
+    /// # Safety
+    /// No other part given out while this one is in use may overlap it.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "the caller keeps the parts disjoint")]
+    pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &mut [T] {
+        assert!(
+            start <= self.len && len <= self.len - start,
+            "{len} elements from {start} of {}",
+            self.len
+        );
+        // SAFETY: `start` is within the slice.
+        let first = unsafe { self.first.add(start) };
+        // SAFETY: within the slice, borrowed mutably for `'a`; the caller keeps parts disjoint.
+        unsafe { std::slice::from_raw_parts_mut(first, len) }
+    }
+}

@@ -1,0 +1,28 @@
+//! The exponential of vectors.
+
+use crate::isa::Simd;
+
+/// `e^x` for `x <= 0`, within 2 units in the last place; 0 below -87.33 (where floats end to be normal), NaN for NaN.
+///
+/// `x = n ln 2 + r` with whole `n` and `|r| <= ln 2 / 2`; `e^r` is a polynomial, `2^n` is put into the exponent.
+/// Source of the polynomial and of the two parts of ln 2: Cephes, `expf.c` (Moshier).
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
+    // At this size floats are whole numbers, so adding it rounds, and the last bits of the sum are n + 127: the biased
+    // exponent of 2^n.
+    let magic = s.splat(12_582_912.0 + 127.0);
+    let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), magic);
+    let n = s.sub(shifted, magic);
+    // ln 2 = 0.693359375 - 2.12194440e-4; the first part times n is exact.
+    let r = s.fma(n, s.splat(-0.693_359_375), x);
+    let r = s.fma(n, s.splat(2.121_944_4e-4), r);
+    let mut p = s.splat(1.987_569_1e-4); // ~ 1/7!
+    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+        p = s.fma(p, r, s.splat(c)); // ~ 1/6! .. 1/2!
+    }
+    let e = s.add(s.fma(s.mul(r, r), p, r), s.splat(1.0));
+    s.if_less(x, s.splat(-87.33), s.splat(0.0), s.mul(e, s.shift_to_exponent(shifted)))
+}
+
+#[cfg(test)]
+mod tests;

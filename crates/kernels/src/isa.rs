@@ -1,0 +1,214 @@
+//! Instruction sets: which ones this CPU has, and the few vector operations the kernels are written in.
+//!
+//! Every kernel is written once, over [`Simd`]: vectors of [`LANES`] = 16 floats, which is one register of AVX-512, two
+//! of AVX2, four of NEON. So all instruction sets share one weight layout (panels of 16 outputs) and, lane for lane, one
+//! order of operations: those with a fused multiply-add give the same bits. A kernel is an [`Op`]: a struct of operands
+//! with one generic `run`, compiled for each instruction set by entering a `#[target_feature]` function
+//! ([`Simd::vectorize`]) and inlining everything below it. Hence the rule of this crate: whatever takes a `Simd` is
+//! `#[inline(always)]`, and builds no vectors in closures.
+//!
+//! A value of a `Simd` type is the proof that the CPU has its features; only `detect` makes one.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use std::fmt;
+
+/// Floats in a vector, outputs in a panel, on every instruction set.
+pub(crate) const LANES: usize = 16;
+
+/// An instruction set that this CPU supports: a value is the proof.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Scalar(scalar::Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+}
+
+/// Forces an instruction set by its [name](Isa::name).
+pub const ISA_VARIABLE: &str = "WHISPER_ISA";
+
+impl Isa {
+    /// The best instruction set of this CPU.
+    pub fn detect() -> Self {
+        Self::available().next().unwrap_or(Self(Kind::Scalar(scalar::Scalar)))
+    }
+
+    /// All instruction sets of this CPU, best first. `scalar` is always the last.
+    pub fn available() -> impl Iterator<Item = Self> {
+        [
+            #[cfg(target_arch = "x86_64")]
+            avx512::Avx512::detect().map(Kind::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::detect().map(Kind::Avx2),
+            Some(Kind::Scalar(scalar::Scalar)),
+        ]
+        .into_iter()
+        .flatten()
+        .map(Self)
+    }
+
+    /// The instruction set called `name`: `scalar`, `avx2`, `avx512`.
+    pub fn from_name(name: &str) -> Result<Self, IsaError> {
+        Self::available()
+            .find(|isa| isa.name() == name)
+            .ok_or_else(|| IsaError { asked: name.to_owned() })
+    }
+
+    /// What the environment variable [`ISA_VARIABLE`] names, or the best where it is unset or empty.
+    pub fn from_environment() -> Result<Self, IsaError> {
+        match std::env::var_os(ISA_VARIABLE) {
+            Some(name) if !name.is_empty() => Self::from_name(&name.to_string_lossy()),
+            _ => Ok(Self::detect()),
+        }
+    }
+
+    /// `scalar`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Scalar(_) => scalar::Scalar::NAME,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => avx2::Avx2::NAME,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => avx512::Avx512::NAME,
+        }
+    }
+
+    /// See [`Simd::REGISTERS`].
+    pub(crate) fn registers(self) -> usize {
+        match self.0 {
+            Kind::Scalar(_) => scalar::Scalar::REGISTERS,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => avx2::Avx2::REGISTERS,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => avx512::Avx512::REGISTERS,
+        }
+    }
+
+    /// Runs a kernel compiled for this instruction set.
+    #[inline]
+    pub(crate) fn run<O: Op>(self, op: O) -> O::Output {
+        match self.0 {
+            Kind::Scalar(s) => s.vectorize(op),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(s) => s.vectorize(op),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(s) => s.vectorize(op),
+        }
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An instruction set was asked for that does not exist or that this CPU lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IsaError {
+    asked: String,
+}
+
+impl fmt::Display for IsaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "instruction set `{}` is unknown or missing on this CPU; {ISA_VARIABLE} can be",
+            self.asked
+        )?;
+        for (i, isa) in Isa::available().enumerate() {
+            write!(f, "{} {}", if i == 0 { "" } else { "," }, isa.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for IsaError {}
+
+/// A kernel and its operands.
+pub(crate) trait Op {
+    type Output;
+
+    /// Always `#[inline(always)]`, so that it is compiled with the features of `S`.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Sixteen floats at a time. Methods are lane by lane unless they say otherwise.
+pub(crate) trait Simd: Copy + Send + Sync {
+    const NAME: &'static str;
+
+    /// How many [`Simd::F`] the registers hold: sets the size of the register tile.
+    const REGISTERS: usize;
+
+    /// 16 floats.
+    type F: Copy;
+
+    /// A line of codes: 16 lanes of 4 bytes.
+    type Codes: Copy;
+
+    /// Runs `op` inside a function compiled with the features of this instruction set.
+    fn vectorize<O: Op>(self, op: O) -> O::Output;
+
+    fn splat(self, value: f32) -> Self::F;
+    fn load(self, from: &[f32; LANES]) -> Self::F;
+    fn store(self, v: Self::F, to: &mut [f32; LANES]);
+    /// IEEE half precision, widened exactly.
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F;
+    /// bfloat16, widened exactly.
+    fn load_bf16(self, from: &[u16; LANES]) -> Self::F;
+    fn load_codes(self, from: &[u8; 4 * LANES]) -> Self::Codes;
+    /// Byte `J` (0..4) of each lane, as a float.
+    fn code<const J: usize>(self, codes: Self::Codes) -> Self::F;
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once (twice by the scalar instruction set).
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `b` where `a` is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `then` where `a < b`, else `otherwise`.
+    fn if_less(self, a: Self::F, b: Self::F, then: Self::F, otherwise: Self::F) -> Self::F;
+    /// The float whose bits are those of `a`, 23 places up: a small integer in the mantissa becomes the exponent.
+    fn shift_to_exponent(self, a: Self::F) -> Self::F;
+
+    /// The sum of all lanes, as a tree of fixed shape.
+    #[inline(always)]
+    fn sum(self, v: Self::F) -> f32 {
+        let mut lanes = [0.0; LANES];
+        self.store(v, &mut lanes);
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+
+    /// The greatest lane.
+    #[inline(always)]
+    fn greatest(self, v: Self::F) -> f32 {
+        let mut lanes = [0.0; LANES];
+        self.store(v, &mut lanes);
+        let mut greatest = lanes[0];
+        for lane in lanes {
+            greatest = if lane > greatest { lane } else { greatest };
+        }
+        greatest
+    }
+}
+
+#[cfg(test)]
+mod tests;

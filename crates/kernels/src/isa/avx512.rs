@@ -1,0 +1,149 @@
+//! AVX-512: a vector is one register, and there are 32.
+
+use std::arch::x86_64::*;
+
+use super::{LANES, Op, Simd};
+
+/// Proof of AVX-512 F, BW, DQ and VL: every CPU since Skylake-X and Zen 4.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Self(()))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+fn enter<O: Op>(isa: Avx512, op: O) -> O::Output {
+    op.run(isa)
+}
+
+/// An intrinsic that touches registers only.
+macro_rules! registers {
+    ($intrinsic:expr) => {{
+        // SAFETY: `self` is an `Avx512`, which exists only where `detect` saw the features of all intrinsics used here.
+        unsafe { $intrinsic }
+    }};
+}
+
+impl Simd for Avx512 {
+    const NAME: &'static str = "avx512";
+    const REGISTERS: usize = 32;
+
+    type F = __m512;
+    type Codes = __m512i;
+
+    #[inline(always)]
+    fn vectorize<O: Op>(self, op: O) -> O::Output {
+        // SAFETY: an `Avx512` exists only where `detect` saw all features of `enter`.
+        unsafe { enter(self, op) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::F {
+        registers!(_mm512_set1_ps(value))
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        // SAFETY: reads the 64 bytes of `from`, aligned or not; the CPU has AVX-512 F, proved by `self`.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, v: Self::F, to: &mut [f32; LANES]) {
+        // SAFETY: writes the 64 bytes of `to`, aligned or not; the CPU has AVX-512 F, proved by `self`.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F {
+        // SAFETY: reads the 32 bytes of `from`, aligned or not; the CPU has AVX, proved by `self`.
+        let bits = unsafe { _mm256_loadu_si256(from.as_ptr().cast()) };
+        registers!(_mm512_cvtph_ps(bits))
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16; LANES]) -> Self::F {
+        // SAFETY: reads the 32 bytes of `from`, aligned or not; the CPU has AVX, proved by `self`.
+        let bits = unsafe { _mm256_loadu_si256(from.as_ptr().cast()) };
+        let wide = registers!(_mm512_cvtepu16_epi32(bits));
+        let shifted = registers!(_mm512_slli_epi32::<16>(wide));
+        registers!(_mm512_castsi512_ps(shifted))
+    }
+
+    #[inline(always)]
+    fn load_codes(self, from: &[u8; 4 * LANES]) -> Self::Codes {
+        // SAFETY: reads the 64 bytes of `from`, aligned or not; the CPU has AVX-512 F, proved by `self`.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn code<const J: usize>(self, codes: Self::Codes) -> Self::F {
+        let low = registers!(_mm512_set1_epi32(0xff));
+        let byte = match J {
+            0 => registers!(_mm512_and_si512(codes, low)),
+            1 => {
+                let shifted = registers!(_mm512_srli_epi32::<8>(codes));
+                registers!(_mm512_and_si512(shifted, low))
+            }
+            2 => {
+                let shifted = registers!(_mm512_srli_epi32::<16>(codes));
+                registers!(_mm512_and_si512(shifted, low))
+            }
+            _ => registers!(_mm512_srli_epi32::<24>(codes)),
+        };
+        registers!(_mm512_cvtepi32_ps(byte))
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        registers!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        registers!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        registers!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        registers!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        registers!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        registers!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn if_less(self, a: Self::F, b: Self::F, then: Self::F, otherwise: Self::F) -> Self::F {
+        let less = registers!(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b));
+        registers!(_mm512_mask_blend_ps(less, otherwise, then))
+    }
+
+    #[inline(always)]
+    fn shift_to_exponent(self, a: Self::F) -> Self::F {
+        let bits = registers!(_mm512_castps_si512(a));
+        let shifted = registers!(_mm512_slli_epi32::<23>(bits));
+        registers!(_mm512_castsi512_ps(shifted))
+    }
+}

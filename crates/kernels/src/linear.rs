@@ -1,0 +1,475 @@
+//! The linear layer, `y = x wT + bias`, and with overlapping rows the convolution.
+//!
+//! Two ways to the same bits (see [`tile`](crate::tile)):
+//!
+//! * Few rows, one tile high (decoding): the stored weights are read once and decoded in registers; panels are split
+//!   over the threads. The memory is the limit.
+//! * Many rows (the encoder): work is split into (group of panels) x (block of rows). A thread converts the panels of a
+//!   group to f32 once and keeps them; within a block, [`STEPS`] inputs of a pair of panels stay in the first cache while
+//!   all rows of the block pass by, their sums waiting in scratch for the next inputs.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::cpu::{Cpu, SharedMut};
+use crate::gelu::gelu_lanes;
+use crate::isa::{LANES, Op, Simd};
+use crate::scratch::{Line, PACKED_ROWS, PANELS, TILES, with_lines};
+use crate::tile::{self, Bf16Panel, CodePanel, F16Panel, Panel, with_shape};
+use crate::weights::{Form, Weights};
+
+/// A matrix of f32 by rows. Rows may lie apart or overlap.
+///
+/// A convolution over frames `[n, channels]` with a kernel of 3 is [`linear`] over rows of `3 * channels` numbers that
+/// begin `channels` apart (`2 * channels` for stride 2), with weights `[out, 3 * channels]`.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// `[rows, columns]` without gaps.
+    ///
+    /// # Panics
+    /// If `data` has another length.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(
+            Some(data.len()),
+            rows.checked_mul(columns),
+            "numbers of a matrix [{rows}, {columns}]"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            stride: columns,
+        }
+    }
+
+    /// Row `i` begins at `i * stride`.
+    ///
+    /// # Panics
+    /// If the last row ends outside `data`.
+    pub fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        let end = rows
+            .checked_sub(1)
+            .map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(columns));
+        assert!(
+            end.is_some_and(|end| end <= data.len()),
+            "{rows} rows of {columns}, {stride} apart, in {} numbers",
+            data.len()
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            stride,
+        }
+    }
+
+    fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.stride..][..self.columns]
+    }
+}
+
+/// What happens to a result on its way to memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// `y = r`.
+    Store,
+    /// `y = gelu(r)`, see [`gelu`](crate::gelu()).
+    Gelu,
+    /// `y += r`: the residual.
+    Add,
+}
+
+/// `y = x wT (+ bias)`, then [`Then`]: `x` `[rows, inputs]`, `w` `[outputs, inputs]`, `bias` `[outputs]`, `y`
+/// `[rows, outputs]`.
+///
+/// Every sum is one chain of fused multiply-adds over ascending inputs, from zero; the bias comes last. So results are
+/// the same bits on every instruction set but `scalar` (which rounds products), for one row or many, on any number of
+/// threads. Error bound: `inputs * 2^-24 * sum |x w|`, as for any sum in order.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn linear(cpu: &Cpu, x: Rows<'_>, w: &Weights, bias: Option<&[f32]>, then: Then, y: &mut [f32]) {
+    let k = w.inputs();
+    assert_eq!(x.columns, k, "columns of x must match the inputs of the weights");
+    assert_eq!(
+        Some(y.len()),
+        x.rows.checked_mul(w.outputs()),
+        "numbers of y [{}, {}]",
+        x.rows,
+        w.outputs()
+    );
+    if let Some(bias) = bias {
+        assert_eq!(bias.len(), w.outputs(), "one bias an output");
+    }
+    if y.is_empty() {
+        return;
+    }
+    let finish = Finish {
+        y: SharedMut::new(y),
+        rows: x.rows,
+        outputs: w.outputs(),
+        bias,
+        then,
+    };
+    match &w.form {
+        Form::F32(lines) => product(cpu, x, &finish, Some(lines), |i| &lines[i * k..][..k]),
+        Form::F16(lines) => product(cpu, x, &finish, None, |i| F16Panel(&lines[i * k..][..k])),
+        Form::Bf16(lines) => product(cpu, x, &finish, None, |i| Bf16Panel(&lines[i * k..][..k])),
+        Form::Codes(c) => {
+            let (quads, groups) = (k / 4, k / 4 >> c.group_shift);
+            product(cpu, x, &finish, None, |i| CodePanel {
+                codes: &c.codes[i * quads..][..quads],
+                scales: &c.scales[i * groups..][..groups],
+                biases: &c.biases[i * groups..][..groups],
+                group_shift: c.group_shift,
+            });
+        }
+    }
+}
+
+/// Inputs of a pair of panels that stay in the first cache (24 KiB of its 32 or 48).
+const STEPS: usize = 192;
+
+/// Lines of the panels that a thread keeps converted (512 KiB).
+const GROUP_LINES: usize = 8192;
+
+/// Register tiles in a block of rows, unless threads ask for smaller ones.
+const BLOCK_TILES: usize = 10;
+
+/// A number for each product, so that a thread knows whose panels it has converted.
+static PRODUCTS: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// The product and the group whose panels [`PANELS`] of this thread holds.
+    static CONVERTED: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
+}
+
+/// The product with panels in any form; `f32_panels` where they are already f32.
+fn product<B: Panel, F: Fn(usize) -> B + Sync>(
+    cpu: &Cpu,
+    x: Rows<'_>,
+    finish: &Finish<'_>,
+    f32_panels: Option<&[Line]>,
+    panel: F,
+) {
+    let k = x.columns;
+    let n_panels = finish.outputs.div_ceil(LANES);
+    let (tile_rows, tile_panels) = tile::shape(cpu.isa().registers(), x.rows);
+    let tiles = x.rows.div_ceil(tile_rows);
+    let tile_lines = k.div_ceil(LANES) * tile_rows;
+    with_lines(&PACKED_ROWS, tiles * tile_lines, |packed| {
+        if tile_lines > 0 {
+            let pack = |i: usize, lines: &mut [Line]| pack(x, i * tile_rows, tile_rows, lines);
+            if tiles == 1 {
+                pack(0, packed)
+            } else {
+                cpu.for_each_chunk(packed, tile_lines, pack)
+            }
+        }
+        let x = &*packed;
+        if tiles == 1 {
+            // A few tasks a thread even out its neighbours' noise; each should be worth its claim.
+            let sets = n_panels.div_ceil(tile_panels);
+            let tasks = sets.min(4 * cpu.threads()).min((n_panels * k).div_ceil(2048));
+            cpu.pool().run(tasks.max(1), |i| {
+                let of_task = |i| sets * i / tasks.max(1) * tile_panels;
+                let panels = of_task(i)..of_task(i + 1).min(n_panels);
+                cpu.isa().run(FewRows {
+                    x,
+                    tile_rows,
+                    k,
+                    panels,
+                    panel: &panel,
+                    finish,
+                });
+            });
+            return;
+        }
+        let group = (GROUP_LINES / k.max(1)).clamp(tile_panels, n_panels.next_multiple_of(tile_panels));
+        let groups = n_panels.div_ceil(group);
+        let group = n_panels.div_ceil(groups).next_multiple_of(tile_panels);
+        let groups = n_panels.div_ceil(group);
+        let blocks = tiles
+            .div_ceil(BLOCK_TILES)
+            .max((4 * cpu.threads()).div_ceil(groups))
+            .min(tiles);
+        let number = PRODUCTS.fetch_add(1, Ordering::Relaxed);
+        cpu.pool().run(groups * blocks, |i| {
+            let (i_group, i_block) = (i / blocks, i % blocks);
+            let panels = i_group * group..((i_group + 1) * group).min(n_panels);
+            let tiles = tiles * i_block / blocks..tiles * (i_block + 1) / blocks;
+            let sums = panels.len().next_multiple_of(tile_panels) * tiles.len() * tile_rows;
+            let multiply = |b: &[Line], sums: &mut [Line]| {
+                cpu.isa().run(Block {
+                    x,
+                    tile_rows,
+                    k,
+                    tiles,
+                    first_panel: panels.start,
+                    b,
+                    sums,
+                    finish,
+                });
+            };
+            with_lines(&TILES, sums, |sums| match f32_panels {
+                Some(lines) => multiply(&lines[panels.start * k..panels.end * k], sums),
+                None => with_lines(&PANELS, panels.len() * k, |converted| {
+                    if CONVERTED.replace((number, i_group)) != (number, i_group) {
+                        cpu.isa().run(Convert {
+                            panels: panels.clone(),
+                            panel: &panel,
+                            to: converted,
+                            k,
+                        });
+                    }
+                    multiply(converted, sums);
+                }),
+            });
+        });
+    });
+}
+
+/// Packs `tile_rows` rows as `[k / 16][row][16]`; rows past the last and columns past `k` are zeros.
+fn pack(x: Rows<'_>, first_row: usize, tile_rows: usize, lines: &mut [Line]) {
+    for r in 0..tile_rows {
+        let row = if first_row + r < x.rows {
+            x.row(first_row + r)
+        } else {
+            &[]
+        };
+        let (whole, rest) = row.as_chunks::<LANES>();
+        let mut column = lines.iter_mut().skip(r).step_by(tile_rows);
+        for (from, to) in whole.iter().zip(&mut column) {
+            to.0 = *from;
+        }
+        let mut last = Line::ZERO;
+        last.0[..rest.len()].copy_from_slice(rest);
+        for to in column {
+            *to = last;
+            last = Line::ZERO;
+        }
+    }
+}
+
+/// Panels times one tile of rows, decoded in registers.
+struct FewRows<'a, F> {
+    x: &'a [Line],
+    tile_rows: usize,
+    k: usize,
+    panels: Range<usize>,
+    panel: &'a F,
+    finish: &'a Finish<'a>,
+}
+
+impl<B: Panel, F: Fn(usize) -> B> Op for FewRows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        with_shape!(S, self.tile_rows, few_rows::<S, B, F>(s, self));
+    }
+}
+
+#[inline(always)]
+fn few_rows<S: Simd, B: Panel, F: Fn(usize) -> B, const R: usize, const P: usize>(s: S, job: FewRows<'_, F>) {
+    let last = job.panels.end.saturating_sub(1);
+    let mut tile = [[Line::ZERO; R]; P];
+    for first in job.panels.clone().step_by(P) {
+        // Past the last panel the last one is computed again, and dropped.
+        let panels = std::array::from_fn(|p| (job.panel)((first + p).min(last)));
+        tile::multiply::<S, B, R, P>(s, job.x.as_chunks().0, job.k, panels, &mut tile, true);
+        let (tile, panels) = (tile.as_flattened(), P.min(job.panels.end - first));
+        s.vectorize(Store {
+            finish: job.finish,
+            tile,
+            tile_rows: R,
+            first_row: 0,
+            first_panel: first,
+            panels,
+        });
+    }
+}
+
+/// Widens panels to f32.
+struct Convert<'a, F> {
+    panels: Range<usize>,
+    panel: &'a F,
+    to: &'a mut [Line],
+    k: usize,
+}
+
+impl<B: Panel, F: Fn(usize) -> B> Op for Convert<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        if self.k == 0 {
+            return;
+        }
+        for (i, lines) in self.panels.zip(self.to.chunks_exact_mut(self.k)) {
+            let panel = (self.panel)(i);
+            let (quads, rest) = lines.as_chunks_mut::<4>();
+            for (quad, [l0, l1, l2, l3]) in quads.iter_mut().enumerate() {
+                s.store(panel.weights::<S, 0>(s, quad), &mut l0.0);
+                s.store(panel.weights::<S, 1>(s, quad), &mut l1.0);
+                s.store(panel.weights::<S, 2>(s, quad), &mut l2.0);
+                s.store(panel.weights::<S, 3>(s, quad), &mut l3.0);
+            }
+            for (j, line) in rest.iter_mut().enumerate() {
+                let w = match j {
+                    0 => panel.weights::<S, 0>(s, self.k / 4),
+                    1 => panel.weights::<S, 1>(s, self.k / 4),
+                    _ => panel.weights::<S, 2>(s, self.k / 4),
+                };
+                s.store(w, &mut line.0);
+            }
+        }
+    }
+}
+
+/// A block of rows times a group of f32 panels.
+struct Block<'a> {
+    x: &'a [Line],
+    tile_rows: usize,
+    k: usize,
+    tiles: Range<usize>,
+    first_panel: usize,
+    b: &'a [Line],
+    /// A register tile for each (set of panels, tile of rows), between two stretches of inputs.
+    sums: &'a mut [Line],
+    finish: &'a Finish<'a>,
+}
+
+impl Op for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // More than one tile: the greatest tile.
+        if S::REGISTERS >= 32 {
+            block::<S, 12, 2>(s, self)
+        } else {
+            block::<S, 6, 1>(s, self)
+        }
+    }
+}
+
+#[inline(always)]
+fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
+    debug_assert_eq!(R, job.tile_rows);
+    let k = job.k;
+    let n_panels = if k == 0 {
+        job.finish.outputs.div_ceil(LANES)
+    } else {
+        job.b.len() / k
+    };
+    let sums = job.sums.as_chunks_mut::<R>().0.as_chunks_mut::<P>().0;
+    let mut start = 0;
+    loop {
+        let end = (start + STEPS).min(k);
+        for first in (0..n_panels).step_by(P) {
+            let panels = std::array::from_fn(|p| {
+                let i = (first + p).min(n_panels - 1);
+                &job.b[i * k + start..i * k + end]
+            });
+            for (i, tile) in job.tiles.clone().enumerate() {
+                let x = &job.x[(tile * k.div_ceil(LANES) + start / LANES) * R..];
+                let sum = &mut sums[first / P * job.tiles.len() + i];
+                tile::multiply::<S, &[Line], R, P>(s, x.as_chunks().0, end - start, panels, sum, start == 0);
+                if end == k {
+                    let (first_panel, panels) = (job.first_panel + first, P.min(n_panels - first));
+                    let (finish, sums) = (job.finish, sum.as_flattened());
+                    s.vectorize(Store {
+                        finish,
+                        tile: sums,
+                        tile_rows: R,
+                        first_row: tile * R,
+                        first_panel,
+                        panels,
+                    });
+                }
+            }
+        }
+        start = end;
+        if start == k {
+            break;
+        }
+    }
+}
+
+/// The way of results to memory.
+struct Finish<'a> {
+    y: SharedMut<'a, f32>,
+    rows: usize,
+    outputs: usize,
+    bias: Option<&'a [f32]>,
+    then: Then,
+}
+
+/// Stores a tile `[panels][tile_rows][16]`, less what lies outside of y.
+struct Store<'a> {
+    finish: &'a Finish<'a>,
+    tile: &'a [Line],
+    tile_rows: usize,
+    first_row: usize,
+    first_panel: usize,
+    panels: usize,
+}
+
+impl Op for Store<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Finish {
+            y,
+            rows,
+            outputs,
+            bias: all_biases,
+            then,
+        } = self.finish;
+        for p in 0..self.panels {
+            let column = (self.first_panel + p) * LANES;
+            let width = LANES.min(outputs - column);
+            let mut bias = [0.0; LANES];
+            if let Some(all) = all_biases {
+                bias[..width].copy_from_slice(&all[column..][..width]);
+            }
+            for r in 0..self.tile_rows.min(rows - self.first_row) {
+                let start = (self.first_row + r) * outputs + column;
+                // SAFETY: one task computes this tile, and tiles do not overlap in y.
+                let y = unsafe { y.slice(start, width) };
+                let mut result = s.load(&self.tile[p * self.tile_rows + r].0);
+                if all_biases.is_some() {
+                    result = s.add(result, s.load(&bias));
+                }
+                if *then == Then::Gelu {
+                    result = gelu_lanes(s, result);
+                }
+                if let Ok(y) = <&mut [f32; LANES]>::try_from(&mut *y) {
+                    if *then == Then::Add {
+                        result = s.add(s.load(y), result);
+                    }
+                    s.store(result, y);
+                } else {
+                    let mut lanes = [0.0; LANES];
+                    s.store(result, &mut lanes);
+                    for (y, result) in y.iter_mut().zip(lanes) {
+                        *y = if *then == Then::Add { *y + result } else { result };
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
