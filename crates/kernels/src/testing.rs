@@ -1,6 +1,7 @@
 //! What the tests share: one test for each instruction set, seeded numbers, bounds.
 
 use crate::{Cpu, Isa};
+use std::io::Write as _;
 
 /// `on_every_isa!(linear_is_right)` makes the tests `linear_is_right::scalar`, `::avx2`, `::avx512` of `fn(&Cpu)`.
 ///
@@ -29,7 +30,7 @@ pub(crate) use on_every_isa;
 pub(crate) fn on(name: &str, test: fn(&Cpu)) {
     match Isa::from_name(name) {
         Ok(isa) => test(&Cpu::with(isa, 2)),
-        Err(_) => eprintln!("skipped: {name}: missing on this CPU"),
+        Err(_) => writeln!(std::io::stderr(), "skipped: {name}: missing on this CPU").unwrap(),
     }
 }
 

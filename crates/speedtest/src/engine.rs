@@ -44,7 +44,10 @@ impl Engine {
     pub(crate) fn load(source: &Source, args: &TranscribeArgs) -> anyhow::Result<Engine> {
         let (name, checkpoint) = open(source)?;
         let form = match checkpoint.description().form {
-            Form::Affine(q) => Weights::Quantization { bits: q.bits, group: q.group_size },
+            Form::Affine(q) => Weights::Quantization {
+                bits: q.bits,
+                group: q.group_size,
+            },
             Form::Dense(float) => Weights::Type(float),
         };
         let cpu = Cpu::new(args.threads.map(Into::into))?;
@@ -57,7 +60,10 @@ impl Engine {
             device: "cpu".into(),
             fallback: false,
         };
-        Ok(Engine { model: CpuModel::load(checkpoint, cpu)?, used })
+        Ok(Engine {
+            model: CpuModel::load(checkpoint, cpu)?,
+            used,
+        })
     }
 
     /// What the model really is.
@@ -95,7 +101,10 @@ fn open(source: &Source) -> anyhow::Result<(String, Checkpoint)> {
     match source {
         Source::Bundled => {
             let bundled = BUNDLED.context("this program was built without the bundled model")?;
-            Ok(("bundled".into(), Checkpoint::from_bytes("bundled", bundled.config, bundled.weights)?))
+            Ok((
+                "bundled".into(),
+                Checkpoint::from_bytes("bundled", bundled.config, bundled.weights)?,
+            ))
         }
         Source::Folder(folder) => Ok((folder.display().to_string(), Checkpoint::open(folder)?)),
         Source::Repository { primary, .. } => bail!(

@@ -45,12 +45,22 @@ impl CpuModel {
     /// [`Error::Checkpoint`] where a tensor is missing, unknown, misshapen or cut short.
     pub fn load(mut checkpoint: Checkpoint, cpu: Cpu) -> Result<CpuModel> {
         let dims = checkpoint.dims().clone();
-        let mut loader = Loader { checkpoint: &mut checkpoint, cpu: &cpu };
+        let mut loader = Loader {
+            checkpoint: &mut checkpoint,
+            cpu: &cpu,
+        };
         let encoder = Encoder::load(&mut loader, &dims)?;
         let decoder = Decoder::load(&mut loader, &dims)?;
         let alignment_heads = checkpoint.alignment_heads()?;
         checkpoint.finish()?;
-        Ok(CpuModel { dims, cpu, encoder, decoder, alignment_heads, scratch: Mutex::default() })
+        Ok(CpuModel {
+            dims,
+            cpu,
+            encoder,
+            decoder,
+            alignment_heads,
+            scratch: Mutex::default(),
+        })
     }
 
     /// The heads of cross-attention that follow the words, where the checkpoint names them.
@@ -76,7 +86,9 @@ impl CpuModel {
     pub fn features(&self, mel: MelWindow<'_>) -> Result<Vec<f32>> {
         if mel.n_mels != self.dims.n_mels {
             let (expected, found) = (self.dims.n_mels, mel.n_mels);
-            return Err(Error::Request(format!("the model hears {expected} mel bands, the window has {found}")));
+            return Err(Error::Request(format!(
+                "the model hears {expected} mel bands, the window has {found}"
+            )));
         }
         Ok(self.encoder.features(&self.cpu, mel))
     }
@@ -94,14 +106,19 @@ impl CpuModel {
     fn check(&self, feed: &Feed<'_, Hypothesis>) -> Result<()> {
         let (len, limit) = (feed.hypothesis.len() + feed.tokens.len(), self.dims.n_text_ctx);
         if len > limit {
-            return Err(Error::Request(format!("{len} tokens do not fit the decoder's context of {limit}")));
+            return Err(Error::Request(format!(
+                "{len} tokens do not fit the decoder's context of {limit}"
+            )));
         }
         let n_vocab = self.dims.n_vocab;
         if let Some(Token(id)) = feed.tokens.iter().find(|token| token.0 as usize >= n_vocab) {
             return Err(Error::Request(format!("token {id} is not among the model's {n_vocab}")));
         }
         if let Some(row) = feed.rows.iter().find(|&&row| row >= feed.tokens.len()) {
-            return Err(Error::Request(format!("row {row} was asked for, {} tokens were given", feed.tokens.len())));
+            return Err(Error::Request(format!(
+                "row {row} was asked for, {} tokens were given",
+                feed.tokens.len()
+            )));
         }
         Ok(())
     }
@@ -116,7 +133,9 @@ impl Model for CpuModel {
     }
 
     fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Window>>> {
-        mel.iter().map(|window| Ok(Arc::new(self.decoder.listen(&self.cpu, &self.features(*window)?)))).collect()
+        mel.iter()
+            .map(|window| Ok(Arc::new(self.decoder.listen(&self.cpu, &self.features(*window)?))))
+            .collect()
     }
 
     fn begin(&self, audio: &Arc<Window>) -> Result<Hypothesis> {
@@ -141,24 +160,32 @@ impl Model for CpuModel {
     }
 
     fn align(&self, audio: &Arc<Window>, tokens: &[Token], heads: &[Head]) -> Result<Alignment> {
-        if let Some(head) = heads.iter().find(|h| h.layer >= self.dims.n_text_layer || h.head >= self.dims.n_text_head) {
+        if let Some(head) = heads
+            .iter()
+            .find(|h| h.layer >= self.dims.n_text_layer || h.head >= self.dims.n_text_head)
+        {
             return Err(Error::Request(format!("the decoder has no {head:?}")));
         }
         let rows: Vec<usize> = (0..tokens.len()).collect();
-        let mut batch = [Feed { hypothesis: &mut self.begin(audio)?, tokens, rows: &rows }];
+        let mut batch = [Feed {
+            hypothesis: &mut self.begin(audio)?,
+            tokens,
+            rows: &rows,
+        }];
         self.check(&batch[0])?;
 
         let per_head = tokens.len() * self.dims.n_audio_ctx;
         let mut scores = vec![0.0; heads.len() * per_head];
         let mut logits = Vec::new();
         self.with_scratch(|scratch| {
-            self.decoder.read(&self.cpu, &mut batch, scratch, |layer, queries, window| {
-                for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {
-                    if head.layer == layer {
-                        attention_scores(&self.cpu, queries, window, head.head, scores);
+            self.decoder
+                .read(&self.cpu, &mut batch, scratch, |layer, queries, window| {
+                    for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {
+                        if head.layer == layer {
+                            attention_scores(&self.cpu, queries, window, head.head, scores);
+                        }
                     }
-                }
-            });
+                });
             self.decoder.project(&self.cpu, &batch, scratch, &mut logits);
         });
         Ok(Alignment { logits, scores })

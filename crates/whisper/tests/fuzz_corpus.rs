@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use whisper::weights::{Config, Tensors};
@@ -12,7 +13,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
         .join("../../fuzz/corpus")
         .join(target);
     let Ok(entries) = folder.read_dir() else {
-        println!("skipped: corpus of {target}: fuzz/corpus is absent");
+        writeln!(std::io::stderr(), "skipped: corpus of {target}: fuzz/corpus is absent").unwrap();
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.unwrap().path());

@@ -23,7 +23,9 @@ fn random_models() {
 /// The same for every form of checkpoint.
 #[test]
 fn random_models_of_every_form() {
-    let Some(folder) = shared("random_models_of_every_form", "golden/random") else { return };
+    let Some(folder) = shared("random_models_of_every_form", "golden/random") else {
+        return;
+    };
     for entry in std::fs::read_dir(&folder).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
@@ -35,19 +37,36 @@ fn random_models_of_every_form() {
 
 fn agrees_with_golden(model: &CpuModel, folder: &Path, form: &str) {
     let mel: Vec<f32> = npy(&folder.join("mel.npy")).1.iter().map(|&x| x as f32).collect();
-    let tokens: Vec<Token> = npy(&folder.join("tokens.npy")).1.iter().map(|&x| Token(x as u32)).collect();
+    let tokens: Vec<Token> = npy(&folder.join("tokens.npy"))
+        .1
+        .iter()
+        .map(|&x| Token(x as u32))
+        .collect();
     let golden = |name: &str| npy(&folder.join(form).join(name)).1;
     let close = |what: &str, found: &[f32], expected: &[f64]| {
         let distance = distance(found, expected);
-        assert!(distance < 1e-4, "{form} on {}: {what} differs by {distance}", model.cpu().isa().name());
+        assert!(
+            distance < 1e-4,
+            "{form} on {}: {what} differs by {distance}",
+            model.cpu().isa().name()
+        );
     };
-    let mel = MelWindow { values: &mel, n_mels: model.dims().n_mels };
+    let mel = MelWindow {
+        values: &mel,
+        n_mels: model.dims().n_mels,
+    };
 
     let features = model.features(mel).unwrap();
-    close("features", &every(50, &features, model.dims().n_audio_state), &golden("features.npy"));
+    close(
+        "features",
+        &every(50, &features, model.dims().n_audio_state),
+        &golden("features.npy"),
+    );
 
     let audio = model.encode(&[mel]).unwrap().remove(0);
-    let heads: Vec<Head> = (0..2).flat_map(|layer| (0..2).map(move |head| Head { layer, head })).collect();
+    let heads: Vec<Head> = (0..2)
+        .flat_map(|layer| (0..2).map(move |head| Head { layer, head }))
+        .collect();
     let alignment = model.align(&audio, &tokens, &heads).unwrap();
     close("logits", &alignment.logits, &golden("logits.npy"));
     close("attention", &every(50, &alignment.scores, 1), &golden("cross_qk.npy"));
@@ -57,32 +76,56 @@ fn agrees_with_golden(model: &CpuModel, folder: &Path, form: &str) {
     let mut stepped = Vec::new();
     for token in &tokens {
         let mut logits = Vec::new();
-        let mut batch = [Feed { hypothesis: &mut hypothesis, tokens: &[*token], rows: &[0] }];
+        let mut batch = [Feed {
+            hypothesis: &mut hypothesis,
+            tokens: &[*token],
+            rows: &[0],
+        }];
         model.step(&mut batch, &mut logits).unwrap();
         stepped.extend(logits);
     }
-    assert_eq!(stepped, alignment.logits, "{form} on {}: steps against all at once", model.cpu().isa().name());
+    assert_eq!(
+        stepped,
+        alignment.logits,
+        "{form} on {}: steps against all at once",
+        model.cpu().isa().name()
+    );
 }
 
 /// tiny.en on real speech: features and logits within 2e-3.
 #[test]
 fn speech() {
-    let Some(golden) = shared("speech", "golden/speech") else { return };
-    let Some(folder) = shared("speech", "models/whisper-tiny.en-mlx") else { return };
+    let Some(golden) = shared("speech", "golden/speech") else {
+        return;
+    };
+    let Some(folder) = shared("speech", "models/whisper-tiny.en-mlx") else {
+        return;
+    };
     for isa in Isa::available() {
         let model = load(&folder, isa);
         let mel: Vec<f32> = npy(&golden.join("jfk.mel80.npy")).1.iter().map(|&x| x as f32).collect();
-        let mel = MelWindow { values: &mel, n_mels: 80 };
+        let mel = MelWindow {
+            values: &mel,
+            n_mels: 80,
+        };
 
         let features = every(10, &model.features(mel).unwrap(), model.dims().n_audio_state);
         let distance_of_features = distance(&features, &npy(&golden.join("jfk.tiny.en.features.npy")).1);
-        assert!(distance_of_features < 2e-3, "{}: features differ by {distance_of_features}", isa.name());
+        assert!(
+            distance_of_features < 2e-3,
+            "{}: features differ by {distance_of_features}",
+            isa.name()
+        );
 
         let audio = model.encode(&[mel]).unwrap().remove(0);
         let tokens = [50257, 50363, 843, 523, 616, 5891, 3399].map(Token);
         let logits = model.align(&audio, &tokens, &[]).unwrap().logits;
         let distance_of_logits = distance(&logits, &npy(&golden.join("jfk.tiny.en.logits.npy")).1);
-        assert!(distance_of_logits < 2e-3, "{}: logits differ by {distance_of_logits}", isa.name());
+        assert!(
+            distance_of_logits < 2e-3,
+            "{}: logits differ by {distance_of_logits}",
+            isa.name()
+        );
     }
 }
 
@@ -93,7 +136,16 @@ fn hypotheses_are_values() {
     let model = load(&folder.join("8bit-g64"), Isa::detect());
     let mel: Vec<f32> = npy(&folder.join("mel.npy")).1.iter().map(|&x| x as f32).collect();
     let (first, second) = mel.split_at(mel.len() / 2);
-    let windows = [MelWindow { values: first, n_mels: 80 }, MelWindow { values: second, n_mels: 80 }];
+    let windows = [
+        MelWindow {
+            values: first,
+            n_mels: 80,
+        },
+        MelWindow {
+            values: second,
+            n_mels: 80,
+        },
+    ];
     let audio = model.encode(&windows).unwrap();
 
     let alone = |window: usize, tokens: &[u32]| {
@@ -109,24 +161,55 @@ fn hypotheses_are_values() {
 
     let (mut a, mut b) = (model.begin(&audio[0]).unwrap(), model.begin(&audio[1]).unwrap());
     let both = feed(&mut [
-        Feed { hypothesis: &mut a, tokens: &[Token(7), Token(8), Token(9)], rows: &[2] },
-        Feed { hypothesis: &mut b, tokens: &[Token(11)], rows: &[0] },
+        Feed {
+            hypothesis: &mut a,
+            tokens: &[Token(7), Token(8), Token(9)],
+            rows: &[2],
+        },
+        Feed {
+            hypothesis: &mut b,
+            tokens: &[Token(11)],
+            rows: &[0],
+        },
     ]);
     assert_eq!(both, [alone(0, &[7, 8, 9]), alone(1, &[11])].concat());
 
     let mut c = model.fork(&a).unwrap();
     model.truncate(&mut a, 1);
     let both = feed(&mut [
-        Feed { hypothesis: &mut c, tokens: &[Token(1)], rows: &[0] },
-        Feed { hypothesis: &mut a, tokens: &[Token(2), Token(3)], rows: &[1] },
+        Feed {
+            hypothesis: &mut c,
+            tokens: &[Token(1)],
+            rows: &[0],
+        },
+        Feed {
+            hypothesis: &mut a,
+            tokens: &[Token(2), Token(3)],
+            rows: &[1],
+        },
     ]);
     assert_eq!(both, [alone(0, &[7, 8, 9, 1]), alone(0, &[7, 2, 3])].concat());
 
     // Nothing asked for, nothing given; what does not exist is refused.
-    assert!(feed(&mut [Feed { hypothesis: &mut b, tokens: &[Token(5)], rows: &[] }]).is_empty());
+    assert!(
+        feed(&mut [Feed {
+            hypothesis: &mut b,
+            tokens: &[Token(5)],
+            rows: &[]
+        }])
+        .is_empty()
+    );
     let mut logits = Vec::new();
-    for (tokens, rows) in [(vec![Token(512)], vec![]), (vec![Token(1)], vec![1]), (vec![Token(1); 448], vec![])] {
-        let mut batch = [Feed { hypothesis: &mut b, tokens: &tokens, rows: &rows }];
+    for (tokens, rows) in [
+        (vec![Token(512)], vec![]),
+        (vec![Token(1)], vec![1]),
+        (vec![Token(1); 448], vec![]),
+    ] {
+        let mut batch = [Feed {
+            hypothesis: &mut b,
+            tokens: &tokens,
+            rows: &rows,
+        }];
         assert!(model.step(&mut batch, &mut logits).is_err());
     }
 }

@@ -46,8 +46,12 @@ fn base_in_5_bits() {
 
 /// Every recording of the model's golden transcripts.
 fn compare(test: &str, model_name: &str, n_recordings: usize) {
-    let Some(recordings) = shared(test, "audio/dev") else { return };
-    let Some(golden) = shared(test, &format!("golden/transcripts/{model_name}.jsonl")) else { return };
+    let Some(recordings) = shared(test, "audio/dev") else {
+        return;
+    };
+    let Some(golden) = shared(test, &format!("golden/transcripts/{model_name}.jsonl")) else {
+        return;
+    };
     let folder = match model_name {
         "whisper-base-mlx-5bit" => bundled(),
         _ => match shared(test, &format!("models/{model_name}")) {
@@ -65,7 +69,10 @@ fn compare(test: &str, model_name: &str, n_recordings: usize) {
     }
     let (mut n, mut differences) = (0, Vec::new());
     for line in std::fs::read_to_string(golden).unwrap().lines() {
-        let Line { file, transcript: golden } = serde_json::from_str(line).unwrap();
+        let Line {
+            file,
+            transcript: golden,
+        } = serde_json::from_str(line).unwrap();
         let found = hear(&model, &recordings.join(&file));
         if let Some(difference) = difference(&found, &golden)
             && !NEAR_TIES.contains(&(model_name, &file))
@@ -74,27 +81,47 @@ fn compare(test: &str, model_name: &str, n_recordings: usize) {
         }
         n += 1;
     }
-    assert!(differences.is_empty(), "{model_name}: {} differ\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{model_name}: {} differ\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
     assert_eq!(n, n_recordings, "{model_name}");
 }
 
 fn hear(model: &CpuModel, recording: &Path) -> Transcript {
-    let samples = AudioFile::open(recording, &AudioOptions::default()).unwrap().read_all().unwrap();
+    let samples = AudioFile::open(recording, &AudioOptions::default())
+        .unwrap()
+        .read_all()
+        .unwrap();
     let mel = LogMel::from_samples(&samples, model.dims().n_mels);
-    let options = Options { compat: Compat::Mlx, temperatures: vec![0.0], ..Options::default() };
+    let options = Options {
+        compat: Compat::Mlx,
+        temperatures: vec![0.0],
+        ..Options::default()
+    };
     transcribe(model, &mel, &options).unwrap().finish().unwrap()
 }
 
 /// The first thing in which a transcript is not the golden one.
 fn difference(found: &Transcript, golden: &Transcript) -> Option<String> {
     if found.language != golden.language {
-        return Some(format!("language {} for {}", found.language.code(), golden.language.code()));
+        return Some(format!(
+            "language {} for {}",
+            found.language.code(),
+            golden.language.code()
+        ));
     }
     if found.text != golden.text {
         return Some(format!("text {:?} for {:?}", found.text, golden.text));
     }
     if found.segments.len() != golden.segments.len() {
-        return Some(format!("{} segments for {}", found.segments.len(), golden.segments.len()));
+        return Some(format!(
+            "{} segments for {}",
+            found.segments.len(),
+            golden.segments.len()
+        ));
     }
     // MLX's own sums over the vocabulary are this far off.
     let near = |a: f64, b: f64, tolerance: f64| (a - b).abs() <= tolerance || (a.is_nan() && b.is_nan());

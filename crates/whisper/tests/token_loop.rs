@@ -74,7 +74,10 @@ impl Model for Watched {
 
     fn step(&self, batch: &mut [Feed<'_, Self::Hypothesis>], logits: &mut Vec<f32>) -> Result<()> {
         let rows = batch.iter().map(|feed| feed.rows.len()).sum();
-        self.steps.lock().unwrap().push((rows, ALLOCATIONS.load(Ordering::Relaxed)));
+        self.steps
+            .lock()
+            .unwrap()
+            .push((rows, ALLOCATIONS.load(Ordering::Relaxed)));
         self.model.step(batch, logits)?;
         assert_eq!(logits.len(), rows * self.dims().n_vocab);
         Ok(())
@@ -88,10 +91,17 @@ impl Model for Watched {
 #[test]
 fn a_token_is_one_row_and_no_allocation() {
     let steps = Mutex::new(Vec::with_capacity(1000)); // noting a step must not allocate either
-    let model = Watched { model: load(&bundled(), Isa::detect()), steps };
+    let model = Watched {
+        model: load(&bundled(), Isa::detect()),
+        steps,
+    };
     let samples = AudioFile::open(&root().join("samples/jfk.flac"), &AudioOptions::default());
     let mel = LogMel::from_samples(&samples.unwrap().read_all().unwrap(), 80);
-    let options = Options { language: Some("en".parse().unwrap()), temperatures: vec![0.0], ..Options::default() };
+    let options = Options {
+        language: Some("en".parse().unwrap()),
+        temperatures: vec![0.0],
+        ..Options::default()
+    };
     let transcript = transcribe(&model, &mel, &options).unwrap().finish().unwrap();
 
     let steps = model.steps.into_inner().unwrap();
@@ -99,9 +109,16 @@ fn a_token_is_one_row_and_no_allocation() {
     assert!(tokens > 20, "{transcript:?}");
     let rows: Vec<usize> = steps.iter().map(|step| step.0).collect();
     let expected: Vec<usize> = std::iter::once(2).chain(std::iter::repeat_n(1, tokens)).collect();
-    assert_eq!(rows, expected, "rows projected: no-speech and first token, then one each");
+    assert_eq!(
+        rows, expected,
+        "rows projected: no-speech and first token, then one each"
+    );
 
     // The first steps bring the buffers to their size.
     let allocations: Vec<usize> = steps[3..].windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
-    assert_eq!(allocations, vec![0; allocations.len()], "allocations between one step and the next");
+    assert_eq!(
+        allocations,
+        vec![0; allocations.len()],
+        "allocations between one step and the next"
+    );
 }

@@ -14,8 +14,8 @@ use crate::console::{Console, Progress, clock};
 use crate::engine::{Engine, Heard, Listener};
 use crate::inputs::{self, Input};
 use crate::output::{Format, ModelUsed};
-use whisper::transcript::Segment;
 use crate::{files, interrupt, model_names};
+use whisper::transcript::Segment;
 
 /// Transcribes every recording; one that fails does not stop the rest.
 pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Outcome> {

@@ -84,11 +84,7 @@ fn json_says_what_the_model_was() {
         weights: Weights::Type(whisper::weights::Float::F16),
         ..model()
     };
-    assert!(
-        Format::Json
-            .render(&empty(), &dense)
-            .contains("\"type\": \"f16\"")
-    );
+    assert!(Format::Json.render(&empty(), &dense).contains("\"type\": \"f16\""));
 }
 
 #[test]

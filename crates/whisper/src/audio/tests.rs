@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use super::*;
 fn shared(test: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/audio");
     if !path.exists() {
-        eprintln!("skipped: {test}: ../shared is absent");
+        writeln!(std::io::stderr(), "skipped: {test}: ../shared is absent").unwrap();
         return None;
     }
     Some(path)

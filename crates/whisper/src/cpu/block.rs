@@ -6,7 +6,6 @@ use kernels::{Cpu, KeyValue, Then};
 use super::layers::{LayerNorm, Linear, Loader, rows};
 use crate::Result;
 
-
 /// Activations within a block, kept from one to the next: `[rows, width]`, `hidden` `[rows, 4 * width]`.
 #[derive(Default)]
 pub(super) struct Buffers {
@@ -41,14 +40,26 @@ impl SelfAttention {
         buffers: &mut Buffers,
         attend: impl FnOnce(&[f32], &[f32], &[f32], &mut [f32]),
     ) {
-        let Buffers { normed, query, key, value, .. } = buffers;
+        let Buffers {
+            normed,
+            query,
+            key,
+            value,
+            ..
+        } = buffers;
         self.norm.forward(cpu, x, resized(normed, x.len()));
         let input = rows(normed, self.heads.width);
-        self.heads.query.forward(cpu, input, Then::Store, resized(query, x.len()));
+        self.heads
+            .query
+            .forward(cpu, input, Then::Store, resized(query, x.len()));
         self.heads.key.forward(cpu, input, Then::Store, resized(key, x.len()));
-        self.heads.value.forward(cpu, input, Then::Store, resized(value, x.len()));
+        self.heads
+            .value
+            .forward(cpu, input, Then::Store, resized(value, x.len()));
         attend(query, key, value, normed);
-        self.heads.out.forward(cpu, rows(normed, self.heads.width), Then::Add, x);
+        self.heads
+            .out
+            .forward(cpu, rows(normed, self.heads.width), Then::Add, x);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -74,8 +85,12 @@ impl CrossAttention {
     pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], n_heads: usize, buffers: &mut Buffers) -> KeyValue {
         let Buffers { key, value, .. } = buffers;
         let input = rows(features, self.heads.width);
-        self.heads.key.forward(cpu, input, Then::Store, resized(key, features.len()));
-        self.heads.value.forward(cpu, input, Then::Store, resized(value, features.len()));
+        self.heads
+            .key
+            .forward(cpu, input, Then::Store, resized(key, features.len()));
+        self.heads
+            .value
+            .forward(cpu, input, Then::Store, resized(value, features.len()));
         let mut window = KeyValue::new(n_heads, self.heads.width / n_heads, features.len() / self.heads.width);
         window.extend(cpu, key, value);
         window
@@ -91,9 +106,16 @@ impl CrossAttention {
     ) {
         let Buffers { normed, query, .. } = buffers;
         self.norm.forward(cpu, x, resized(normed, x.len()));
-        self.heads.query.forward(cpu, rows(normed, self.heads.width), Then::Store, resized(query, x.len()));
+        self.heads.query.forward(
+            cpu,
+            rows(normed, self.heads.width),
+            Then::Store,
+            resized(query, x.len()),
+        );
         attend(query, normed);
-        self.heads.out.forward(cpu, rows(normed, self.heads.width), Then::Add, x);
+        self.heads
+            .out
+            .forward(cpu, rows(normed, self.heads.width), Then::Add, x);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -123,7 +145,8 @@ impl FeedForward {
     pub(super) fn forward(&self, cpu: &Cpu, x: &mut [f32], buffers: &mut Buffers) {
         let Buffers { normed, hidden, .. } = buffers;
         self.norm.forward(cpu, x, resized(normed, x.len()));
-        self.widen.forward(cpu, rows(normed, self.width), Then::Gelu, resized(hidden, 4 * x.len()));
+        self.widen
+            .forward(cpu, rows(normed, self.width), Then::Gelu, resized(hidden, 4 * x.len()));
         self.narrow.forward(cpu, rows(hidden, 4 * self.width), Then::Add, x);
     }
 

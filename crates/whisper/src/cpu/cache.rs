@@ -22,7 +22,10 @@ impl Hypothesis {
     pub(super) fn new(dims: &Dims, window: Arc<Window>) -> Hypothesis {
         let head_dim = dims.n_text_state / dims.n_text_head;
         let block = || KeyValue::new(dims.n_text_head, head_dim, dims.n_text_ctx);
-        Hypothesis { window, blocks: (0..dims.n_text_layer).map(|_| block()).collect() }
+        Hypothesis {
+            window,
+            blocks: (0..dims.n_text_layer).map(|_| block()).collect(),
+        }
     }
 
     /// Tokens read so far.

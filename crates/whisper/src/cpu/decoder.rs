@@ -8,7 +8,6 @@ use super::layers::{Embedding, LayerNorm, Loader, rows};
 use crate::Result;
 use crate::model::{Dims, Feed};
 
-
 const POSITIONS: &str = "decoder.positional_embedding";
 
 /// Embedding, learned positions, blocks, a norm; the embedding once more as output matrix.
@@ -47,8 +46,13 @@ impl Decoder {
             width,
             n_heads: dims.n_text_head,
             embedding: Embedding::load(loader, "decoder.token_embedding", dims.n_vocab, width)?,
-            positions: loader.checkpoint.tensor(POSITIONS, &[dims.n_text_ctx, width])?.widened(),
-            blocks: (0..dims.n_text_layer).map(|layer| block(loader, layer)).collect::<Result<_>>()?,
+            positions: loader
+                .checkpoint
+                .tensor(POSITIONS, &[dims.n_text_ctx, width])?
+                .widened(),
+            blocks: (0..dims.n_text_layer)
+                .map(|layer| block(loader, layer))
+                .collect::<Result<_>>()?,
             norm: LayerNorm::load(loader, "decoder.ln", width)?,
         })
     }
@@ -56,8 +60,13 @@ impl Decoder {
     /// The cross-attention keys and values of every block over `features` `[frames, width]`.
     pub(super) fn listen(&self, cpu: &Cpu, features: &[f32]) -> Window {
         let mut buffers = Buffers::default();
-        let blocks = self.blocks.iter().map(|(_, cross, _)| cross.listen(cpu, features, self.n_heads, &mut buffers));
-        Window { blocks: blocks.collect() }
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|(_, cross, _)| cross.listen(cpu, features, self.n_heads, &mut buffers));
+        Window {
+            blocks: blocks.collect(),
+        }
     }
 
     /// Runs all blocks over the tokens of `batch`, which then are part of their hypotheses.
@@ -110,13 +119,16 @@ impl Decoder {
         }
         self.norm.forward(cpu, chosen, resized(normed, chosen.len()));
         let n_logits = chosen.len() / self.width * self.embedding.n_vocab();
-        self.embedding.project(cpu, rows(normed, self.width), resized(logits, n_logits));
+        self.embedding
+            .project(cpu, rows(normed, self.width), resized(logits, n_logits));
     }
 
     /// Token and position vectors, `[tokens of all hypotheses, width]`.
     fn embed(&self, batch: &[Feed<'_, Hypothesis>], x: &mut Vec<f32>) {
         let n_tokens: usize = batch.iter().map(|feed| feed.tokens.len()).sum();
-        let places = batch.iter().flat_map(|feed| feed.tokens.iter().zip(feed.hypothesis.len()..));
+        let places = batch
+            .iter()
+            .flat_map(|feed| feed.tokens.iter().zip(feed.hypothesis.len()..));
         for ((token, place), x) in places.zip(resized(x, n_tokens * self.width).chunks_exact_mut(self.width)) {
             self.embedding.row(token.0 as usize, x);
             for (x, position) in x.iter_mut().zip(&self.positions[place * self.width..]) {
@@ -126,7 +138,10 @@ impl Decoder {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let blocks = self.blocks.iter().map(|(own, cross, mlp)| own.bytes() + cross.bytes() + mlp.bytes());
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|(own, cross, mlp)| own.bytes() + cross.bytes() + mlp.bytes());
         self.embedding.bytes() + 4 * self.positions.len() + blocks.sum::<usize>()
     }
 }

@@ -7,7 +7,6 @@ use super::layers::{LayerNorm, Linear, Loader};
 use crate::Result;
 use crate::model::{Dims, MelWindow};
 
-
 /// Two convolutions, sinusoidal positions, blocks, a norm.
 pub(super) struct Encoder {
     n_mels: usize,
@@ -26,7 +25,10 @@ impl Encoder {
         let width = dims.n_audio_state;
         let block = |loader: &mut Loader<'_>, layer| {
             let name = format!("encoder.blocks.{layer}");
-            Ok((SelfAttention::load(loader, &name, width)?, FeedForward::load(loader, &name, width)?))
+            Ok((
+                SelfAttention::load(loader, &name, width)?,
+                FeedForward::load(loader, &name, width)?,
+            ))
         };
         Ok(Encoder {
             n_mels: dims.n_mels,
@@ -36,7 +38,9 @@ impl Encoder {
             conv1: Linear::load_convolution(loader, "encoder.conv1", width, dims.n_mels)?,
             conv2: Linear::load_convolution(loader, "encoder.conv2", width, width)?,
             positions: sinusoids(dims.n_audio_ctx, width),
-            blocks: (0..dims.n_audio_layer).map(|layer| block(loader, layer)).collect::<Result<_>>()?,
+            blocks: (0..dims.n_audio_layer)
+                .map(|layer| block(loader, layer))
+                .collect::<Result<_>>()?,
             norm: LayerNorm::load(loader, "encoder.ln_post", width)?,
         })
     }
@@ -84,7 +88,11 @@ impl Encoder {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let blocks: usize = self.blocks.iter().map(|(attention, mlp)| attention.bytes() + mlp.bytes()).sum();
+        let blocks: usize = self
+            .blocks
+            .iter()
+            .map(|(attention, mlp)| attention.bytes() + mlp.bytes())
+            .sum();
         self.conv1.bytes() + self.conv2.bytes() + 4 * self.positions.len() + blocks
     }
 }

@@ -21,19 +21,35 @@ impl Linear {
     /// `NAME.weight` `[outputs, inputs]`, dense or quantized, and `NAME.bias`.
     pub(super) fn load(loader: &mut Loader<'_>, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
         let bias = Some(loader.checkpoint.vector(&format!("{name}.bias"), outputs)?);
-        Ok(Linear { weight: matrix(loader, name, outputs, inputs)?, bias })
+        Ok(Linear {
+            weight: matrix(loader, name, outputs, inputs)?,
+            bias,
+        })
     }
 
     /// A layer that has no bias (the keys of attention).
     pub(super) fn load_unbiased(loader: &mut Loader<'_>, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
-        Ok(Linear { weight: matrix(loader, name, outputs, inputs)?, bias: None })
+        Ok(Linear {
+            weight: matrix(loader, name, outputs, inputs)?,
+            bias: None,
+        })
     }
 
     /// A convolution over three frames, `NAME.weight` `[outputs, 3, inputs]`: a linear layer over rows that overlap.
-    pub(super) fn load_convolution(loader: &mut Loader<'_>, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
+    pub(super) fn load_convolution(
+        loader: &mut Loader<'_>,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear> {
         let bias = Some(loader.checkpoint.vector(&format!("{name}.bias"), outputs)?);
-        let Dense { float, bytes } = loader.checkpoint.tensor(&format!("{name}.weight"), &[outputs, 3, inputs])?;
-        Ok(Linear { weight: Weights::dense(loader.cpu, kernel_float(float), outputs, 3 * inputs, bytes), bias })
+        let Dense { float, bytes } = loader
+            .checkpoint
+            .tensor(&format!("{name}.weight"), &[outputs, 3, inputs])?;
+        Ok(Linear {
+            weight: Weights::dense(loader.cpu, kernel_float(float), outputs, 3 * inputs, bytes),
+            bias,
+        })
     }
 
     /// `x` `[rows, inputs]` to `y` `[rows, outputs]`.
@@ -101,9 +117,13 @@ impl LayerNorm {
 fn matrix(loader: &mut Loader<'_>, name: &str, outputs: usize, inputs: usize) -> Result<Weights> {
     Ok(match loader.checkpoint.matrix(name, outputs, inputs)? {
         Matrix::Dense { float, bytes } => Weights::dense(loader.cpu, kernel_float(float), outputs, inputs, bytes),
-        Matrix::Affine { bits, group, codes, scales, biases } => {
-            Weights::affine(loader.cpu, bits, group, outputs, inputs, codes, scales, biases)
-        }
+        Matrix::Affine {
+            bits,
+            group,
+            codes,
+            scales,
+            biases,
+        } => Weights::affine(loader.cpu, bits, group, outputs, inputs, codes, scales, biases),
     })
 }
 

@@ -166,7 +166,7 @@ impl Model for ScriptedModel {
         Ok(())
     }
 
-    fn align(&self, _: &usize, _: &[Token], _: &[Head]) -> Result<Alignment> {
+    fn align(&self, _: &Arc<usize>, _: &[Token], _: &[Head]) -> Result<Alignment> {
         Err(Error::Model("a scripted network has no attention".to_owned()))
     }
 }

@@ -1,5 +1,6 @@
 #![expect(clippy::cast_possible_truncation, reason = "test data")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -160,7 +161,11 @@ fn jfk_equals_mlx_whisper() {
 fn jfk_equals_mlx_whisper_in_128_bands() {
     let path = crate_file("../../../shared/golden/speech/jfk.mel128.npy");
     if !path.exists() {
-        eprintln!("skipped: jfk_equals_mlx_whisper_in_128_bands: ../shared is absent");
+        writeln!(
+            std::io::stderr(),
+            "skipped: jfk_equals_mlx_whisper_in_128_bands: ../shared is absent"
+        )
+        .unwrap();
         return;
     }
     let expected = read_npy(&path);

@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::decode::scripted::{ScriptedModel, mix};
+use crate::decode::scripted::ScriptedModel;
 use crate::options::Suppress;
 
 const A: Token = Token(1000);

@@ -40,12 +40,24 @@ pub(crate) fn npy(path: &Path) -> (Vec<usize>, Vec<f64>) {
     let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();
     let between = |a: &str, b: &str| header.split(a).nth(1).unwrap().split(b).next().unwrap();
-    let shape = between("'shape': (", ")").split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    let shape = between("'shape': (", ")")
+        .split(',')
+        .filter_map(|n| n.trim().parse().ok())
+        .collect();
     let data = &bytes[10 + header_len..];
     let values = match between("'descr': '", "'") {
-        "<f4" => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-        "<i4" => data.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-        "<i8" => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+        "<f4" => data
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()).into())
+            .collect(),
+        "<i4" => data
+            .chunks_exact(4)
+            .map(|b| i32::from_le_bytes(b.try_into().unwrap()).into())
+            .collect(),
+        "<i8" => data
+            .chunks_exact(8)
+            .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
+            .collect(),
         other => panic!("{}: type {other}", path.display()),
     };
     (shape, values)
@@ -56,6 +68,9 @@ pub(crate) fn distance(found: &[f32], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
         return f64::INFINITY;
     }
-    let differences = found.iter().zip(expected).map(|(&found, expected)| (f64::from(found) - expected).abs());
+    let differences = found
+        .iter()
+        .zip(expected)
+        .map(|(&found, expected)| (f64::from(found) - expected).abs());
     differences.fold(0.0, |worst, d| if d.is_nan() { f64::NAN } else { worst.max(d) })
 }

@@ -1,6 +1,7 @@
 //! Every form of checkpoint opens, reads to the last tensor, and means what the f32 form says.
 
 use super::*;
+use std::io::Write as _;
 
 const FORMS: [(&str, &str); 12] = [
     ("2bit-g32", r#"{"bits":2,"group_size":32}"#),
@@ -31,7 +32,7 @@ fn folder(form: &str) -> Option<PathBuf> {
 fn every_form_is_read_to_the_last_tensor() {
     for (form, expected) in FORMS {
         let Some(folder) = folder(form) else {
-            println!("skipped: {form}: ../shared is absent");
+            writeln!(std::io::stderr(), "skipped: {form}: ../shared is absent").unwrap();
             continue;
         };
         let checkpoint = Checkpoint::open(&folder).unwrap();
@@ -66,7 +67,7 @@ fn real_models_are_read_to_the_last_tensor() {
         ),
     ] {
         let Some(folder) = shared(&format!("models/{model}")) else {
-            println!("skipped: {model}: ../shared is absent");
+            writeln!(std::io::stderr(), "skipped: {model}: ../shared is absent").unwrap();
             continue;
         };
         let description = read_all(Checkpoint::open(&folder).unwrap()).unwrap();
@@ -83,7 +84,11 @@ fn real_models_are_read_to_the_last_tensor() {
 #[test]
 fn every_form_holds_the_same_weights() {
     let Some(oracle) = shared("golden/random/f32") else {
-        println!("skipped: every_form_holds_the_same_weights: ../shared is absent");
+        writeln!(
+            std::io::stderr(),
+            "skipped: every_form_holds_the_same_weights: ../shared is absent"
+        )
+        .unwrap();
         return;
     };
     for (form, _) in FORMS {
