@@ -15,6 +15,7 @@
 mod clips;
 mod language;
 mod pieces;
+mod window;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use crate::decode::{Decoder, Decoding, quality};
 use crate::language::Language;
 use crate::mel::LogMel;
-use crate::model::{AUDIO_FRAMES, Dims, MEL_FRAMES, MelWindow, Model, Token};
+use crate::model::{AUDIO_FRAMES, Dims, MEL_FRAMES, Model, Token};
 use crate::options::{Compat, Options};
 use crate::tokenizer::{Task, Tokenizer};
 use crate::transcript::{Segment, Transcript, Warning};
@@ -30,6 +31,7 @@ use crate::{Error, Result};
 
 use language::Detection;
 use pieces::Piece;
+use window::WindowEncoder;
 
 /// Transcribes a recording, segment by segment as they are found.
 ///
@@ -44,12 +46,7 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
     options.monitor.report(0, mel.content_frames());
 
     let mut warnings = Vec::new();
-    let mut encoder = WindowEncoder {
-        model,
-        mel,
-        frames: Vec::new(),
-        latest: None,
-    };
+    let mut encoder = WindowEncoder::new(model, mel);
     let mut detection = None;
     let language = match options.language {
         Some(language) => language,
@@ -295,38 +292,6 @@ impl<M: Model> Transcription<'_, M> {
         self.n_stuck = 0;
         let total = self.encoder.mel.content_frames();
         self.options.monitor.report(frame.min(total), total);
-    }
-}
-
-/// Encodes windows of a recording.
-struct WindowEncoder<'a, M: Model> {
-    model: &'a M,
-    mel: &'a LogMel,
-    /// Kept from window to window.
-    frames: Vec<f32>,
-    /// The window encoded last: language detection and the first window may be the same.
-    latest: Option<(Range<usize>, Arc<M::Audio>)>,
-}
-
-impl<M: Model> WindowEncoder<'_, M> {
-    /// At most 30 s of the recording and of the silence after it. What `frames` lack to 30 s is filled with zeros, which
-    /// are no silence: windows end with the recording, as OpenAI's do.
-    fn encode(&mut self, frames: &Range<usize>) -> Result<Arc<M::Audio>> {
-        if let Some((latest, audio)) = &self.latest
-            && latest == frames
-        {
-            return Ok(Arc::clone(audio));
-        }
-        self.mel.fill(frames.start, frames.len(), &mut self.frames);
-        let window = MelWindow {
-            values: &self.frames,
-            n_mels: self.mel.n_mels(),
-        };
-        let Some(audio) = self.model.encode(&[window])?.pop() else {
-            return Err(Error::Model("the network gave nothing for a window".to_owned()));
-        };
-        self.latest = Some((frames.clone(), Arc::clone(&audio)));
-        Ok(audio)
     }
 }
 

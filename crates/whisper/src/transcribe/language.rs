@@ -8,7 +8,7 @@
 //! 3. the first window, decoded in each of the likeliest languages: the one wins in which language and text together
 //!    are most probable.
 
-use super::WindowEncoder;
+use super::window::WindowEncoder;
 use crate::decode::{Decoder, detect, quality};
 use crate::language::Language;
 use crate::model::{MEL_FRAMES, Model};
