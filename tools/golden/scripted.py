@@ -35,7 +35,7 @@ def row(seed, window, sampled):
     last = next((t for t in reversed(sampled) if t >= BEGIN), BEGIN)
     for i in range(6):
         r = mix(seed, window, len(sampled), i)
-        kind, pick, logit = r % 16, (r >> 8) & 0xFFFF, ((r >> 40) % 64) * 0.25
+        kind, pick, logit = r % 16, (r >> 8) & 0xFFFF, ((r >> 40) % 64) * 0.25 + i / 32  # no ties
         if kind < 8:
             token = 200 + pick % 3000
             logit += 10.0 * (text_is_due and seed % 3 > 0)

@@ -81,7 +81,7 @@ impl<'a, M: Model> Decoder<'a, M> {
     /// [`Error::Request`] where options do not fit the vocabulary or the context of the model.
     pub fn new(model: &'a M, tokenizer: Tokenizer, sot_sequence: &[Token], options: &'a Options) -> Result<Self> {
         let n_ctx = model.dims().n_text_ctx;
-        let sample_len = options.sample_len.unwrap_or(n_ctx / 2);
+        let sample_len = options.sample_len.unwrap_or(n_ctx / 2).min(n_ctx);
         let mut start = sot_sequence.to_vec();
         if options.without_timestamps {
             start.push(tokenizer.special().no_timestamps);

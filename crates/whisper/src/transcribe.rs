@@ -13,21 +13,25 @@
 //! Source: `transcribe.py` of openai/whisper. [`Options::compat`] says where mlx_whisper's copy differs.
 
 mod clips;
+mod language;
 mod pieces;
+mod window;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::decode::{Decoder, Decoding, detect, quality};
+use crate::decode::{Decoder, Decoding, quality};
 use crate::language::Language;
 use crate::mel::LogMel;
-use crate::model::{AUDIO_FRAMES, Dims, MEL_FRAMES, MelWindow, Model, Token};
+use crate::model::{AUDIO_FRAMES, Dims, MEL_FRAMES, Model, Token};
 use crate::options::{Compat, Options};
 use crate::tokenizer::{Task, Tokenizer};
 use crate::transcript::{Segment, Transcript, Warning};
 use crate::{Error, Result};
 
+use language::Detection;
 use pieces::Piece;
+use window::WindowEncoder;
 
 /// Transcribes a recording, segment by segment as they are found.
 ///
@@ -41,23 +45,27 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
     check_model(model.dims(), mel)?;
     options.monitor.report(0, mel.content_frames());
 
-    let mut encoder = WindowEncoder {
-        model,
-        mel,
-        frames: Vec::new(),
-        first: None,
-    };
-    let (language, language_candidates) = match options.language {
-        Some(language) => (language, Vec::new()),
-        None if tokenizer.is_multilingual() => detect_language(&mut encoder, &tokenizer)?,
-        None => (Language::ENGLISH, Vec::new()),
+    let mut warnings = Vec::new();
+    let mut encoder = WindowEncoder::new(model, mel);
+    let mut detection = None;
+    let language = match options.language {
+        Some(language) => language,
+        None if tokenizer.is_multilingual() => {
+            let found = detection.insert(language::detect(&mut encoder, tokenizer, options)?);
+            if found.uncertain {
+                warnings.push(Warning::UncertainLanguage {
+                    language: found.language,
+                });
+            }
+            found.language
+        }
+        None => Language::ENGLISH,
     };
     let sot_sequence = tokenizer.sot_sequence(language, options.task)?;
     let tokens = match &options.initial_prompt {
         Some(prompt) => tokenizer.encode(&format!(" {}", prompt.trim()))?,
         None => Vec::new(),
     };
-    let mut warnings = Vec::new();
     if options.task == Task::Translate && is_turbo(model.dims()) {
         warnings.push(Warning::CannotTranslate);
     }
@@ -69,9 +77,10 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
         tokenizer,
         options,
         language,
-        language_candidates,
+        detection,
         seek: clips.last().map_or(0, |clip| clip.start),
         clips_to_come: clips,
+        n_stuck: 0,
         n_initial_prompt: tokens.len(),
         prompt_from: 0,
         tokens,
@@ -91,9 +100,11 @@ pub struct Transcription<'a, M: Model> {
     tokenizer: Tokenizer,
     options: &'a Options,
     language: Language,
-    language_candidates: Vec<(Language, f32)>,
+    detection: Option<Detection>,
     /// Frames up to which the recording is transcribed.
     seek: usize,
+    /// How many windows have begun here and come to nothing.
+    n_stuck: usize,
     /// The current clip and those after it, the last one first.
     clips_to_come: Vec<Range<usize>>,
     /// The initial prompt and all tokens of the segments.
@@ -148,8 +159,8 @@ impl<M: Model> Transcription<'_, M> {
             text: self.tokenizer.decode(&tokens),
             segments: self.segments,
             language: self.language,
-            language_probability: self.language_candidates.first().map(|&(_, probability)| probability),
-            language_candidates: self.language_candidates,
+            language_probability: self.detection.as_ref().map(|found| found.probability),
+            language_candidates: self.detection.map_or_else(Vec::new, |found| found.candidates),
             warnings: self.warnings,
         })
     }
@@ -171,7 +182,8 @@ impl<M: Model> Transcription<'_, M> {
 
     fn transcribe_window(&mut self, window: Range<usize>) -> Result<()> {
         let audio = self.encoder.encode(&window)?;
-        let decoding = self.decode_with_fallback(&audio)?;
+        let prompt = self.prompt();
+        let decoding = self.decode_with_fallback(&audio, &prompt)?;
         if quality::is_silence(&decoding, self.options) {
             self.seek_to(window.end);
             return Ok(());
@@ -185,20 +197,28 @@ impl<M: Model> Transcription<'_, M> {
             self.prompt_from = self.tokens.len(); // a text of chance would lead the next window astray
         }
         match cut.read_on {
-            Some(steps) if steps > 0 => self.seek_to(window.start + steps * MEL_FRAMES / AUDIO_FRAMES),
-            Some(_) => {
-                self.warnings.push(Warning::EndlessWindow { seek: window.start });
-                self.seek_to(window.end);
-            }
+            Some(0) => self.read_again_or_leave(&window, &prompt),
+            Some(steps) => self.seek_to(window.start + steps * MEL_FRAMES / AUDIO_FRAMES),
             None => self.seek_to(window.end),
         }
         Ok(())
     }
 
+    /// A window whose last segment ends where it began. mlx_whisper reads it again, which helps as long as the prompt
+    /// has grown, and is for ever where it has not.
+    fn read_again_or_leave(&mut self, window: &Range<usize>, prompt: &[Token]) {
+        const PATIENCE: usize = 10;
+        self.n_stuck += 1;
+        let may_help = self.n_stuck <= PATIENCE && self.prompt() != prompt;
+        if self.options.compat == Compat::OpenAi || !may_help {
+            self.warnings.push(Warning::EndlessWindow { seek: window.start });
+            self.seek_to(window.end);
+        }
+    }
+
     /// Decodes at the first temperature whose text is to be believed, or at the last.
-    fn decode_with_fallback(&mut self, audio: &Arc<M::Audio>) -> Result<Decoding> {
-        let prompt = self.prompt();
-        let mut prompted = self.decoder.prompt(audio, &prompt)?;
+    fn decode_with_fallback(&mut self, audio: &Arc<M::Audio>, prompt: &[Token]) -> Result<Decoding> {
+        let mut prompted = self.decoder.prompt(audio, prompt)?;
         let (&last, others) = self
             .options
             .temperatures
@@ -269,58 +289,10 @@ impl<M: Model> Transcription<'_, M> {
 
     fn seek_to(&mut self, frame: usize) {
         self.seek = frame;
+        self.n_stuck = 0;
         let total = self.encoder.mel.content_frames();
         self.options.monitor.report(frame.min(total), total);
     }
-}
-
-/// Encodes windows of a recording.
-struct WindowEncoder<'a, M: Model> {
-    model: &'a M,
-    mel: &'a LogMel,
-    /// Kept from window to window.
-    frames: Vec<f32>,
-    /// The first 30 s where language detection has encoded them.
-    first: Option<Arc<M::Audio>>,
-}
-
-impl<M: Model> WindowEncoder<'_, M> {
-    /// The window of `frames`; what they lack to 30 s is filled with zeros.
-    fn encode(&mut self, frames: &Range<usize>) -> Result<Arc<M::Audio>> {
-        if *frames == (0..MEL_FRAMES)
-            && let Some(first) = self.first.take()
-        {
-            return Ok(first);
-        }
-        self.mel.fill(frames.start, frames.len(), &mut self.frames);
-        let window = MelWindow {
-            values: &self.frames,
-            n_mels: self.mel.n_mels(),
-        };
-        let encoded = self.model.encode(&[window])?.pop();
-        encoded.ok_or_else(|| Error::Model("the network gave nothing for a window".to_owned()))
-    }
-
-    /// The first 30 s; what a shorter recording lacks is filled with its silence, as language detection has it.
-    fn encode_first(&mut self) -> Result<Arc<M::Audio>> {
-        let audio = self.encode(&(0..MEL_FRAMES))?;
-        if self.mel.content_frames() >= MEL_FRAMES {
-            self.first = Some(Arc::clone(&audio));
-        }
-        Ok(audio)
-    }
-}
-
-/// The language of the first 30 s, and the best candidates.
-fn detect_language<M: Model>(
-    encoder: &mut WindowEncoder<'_, M>,
-    tokenizer: &Tokenizer,
-) -> Result<(Language, Vec<(Language, f32)>)> {
-    let audio = encoder.encode_first()?;
-    let mut candidates = detect::language_probabilities(encoder.model, tokenizer, &audio)?;
-    candidates.sort_by(|a, b| b.1.total_cmp(&a.1)); // stable: of equals the first stays first
-    candidates.truncate(5);
-    Ok((candidates[0].0, candidates))
 }
 
 /// Refuses a model or a spectrogram that the rest would stumble over.

@@ -19,8 +19,7 @@ pub struct Transcript {
     /// How probable the detected language is; `None` where it was known.
     #[serde(default)]
     pub language_probability: Option<f32>,
-    /// The languages that detection found most probable, at most five, the best first.
-    #[serde(default)]
+    /// The languages most probable by sound, at most five, the best first; where they were close, texts have decided.
     pub language_candidates: Vec<(Language, f32)>,
     /// What the user should know about this result.
     #[serde(default)]
@@ -60,6 +59,11 @@ pub struct Segment {
 pub enum Warning {
     /// Turbo models were not trained to translate.
     CannotTranslate,
+    /// By its sound the recording could be in several languages; the texts have decided.
+    UncertainLanguage {
+        /// The language taken.
+        language: Language,
+    },
     /// The rules of mlx_whisper would read this window again and again; it was left behind.
     EndlessWindow {
         /// Start of the window in frames of 10 ms.
@@ -74,6 +78,12 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "turbo models were not trained to translate: expect the language spoken, or take large-v3"
+                )
+            }
+            Self::UncertainLanguage { language } => {
+                write!(
+                    f,
+                    "the language is uncertain, taken for {language}: if it is another, name it with --language"
                 )
             }
             Self::EndlessWindow { seek } => write!(

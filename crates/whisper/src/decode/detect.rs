@@ -8,8 +8,7 @@ use crate::language::Language;
 use crate::model::{Feed, Model};
 use crate::tokenizer::Tokenizer;
 
-/// The probability of every language the model knows, `probabilities[i]` for `languages()[i]` of its tokenizer; sums
-/// to 1.
+/// The probability of every language the model knows, in the order of their tokens; they sum to 1.
 ///
 /// One step on `<|startoftranscript|>`: its logits of the language tokens, and of nothing else.
 pub(crate) fn language_probabilities<M: Model>(

@@ -142,6 +142,7 @@ mod tests {
     use super::*;
 
     /// Logits as a Whisper gives them: a vocabulary's worth between -30 and 30, not a multiple of any vector.
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn logits(seed: u64) -> Vec<f32> {
         let mut random = SplitMix64(seed);
         (0..51_865).map(|_| (random.uniform() * 60.0 - 30.0) as f32).collect()
@@ -161,9 +162,9 @@ mod tests {
 
     #[test]
     fn log_sum_exp_is_that_of_float64() {
-        for seed in 0..20 {
-            let mut row = logits(seed);
-            row[seed as usize..10_000].fill(f32::NEG_INFINITY);
+        for seed in 0..20_u8 {
+            let mut row = logits(u64::from(seed));
+            row[usize::from(seed)..10_000].fill(f32::NEG_INFINITY);
             let expected = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
             assert!((f64::from(log_sum_exp(&row)) - expected).abs() < 4e-6);
         }

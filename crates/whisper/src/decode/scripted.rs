@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Where a row of logits is wanted.
 pub(crate) struct Place<'a> {
-    /// Windows are counted in the order in which they were encoded.
+    /// Windows are counted as they are begun: one that is read again is another.
     pub(crate) window: usize,
     /// The tokens after `<|startoftranscript|>`: language, task and `<|notimestamps|>` as far as there are, then text.
     pub(crate) tokens: &'a [Token],
@@ -30,7 +30,8 @@ pub(crate) struct ScriptedModel {
 pub(crate) struct Seen {
     /// Frames of each window that was encoded.
     pub(crate) encoded: Vec<usize>,
-    /// The tokens with which each hypothesis was begun.
+    /// Hypotheses that were begun, and the first tokens of each.
+    pub(crate) begun: usize,
     pub(crate) prompts: Vec<Vec<Token>>,
     /// Calls of `step`, and rows projected in all of them.
     pub(crate) steps: usize,
@@ -89,6 +90,19 @@ impl ScriptedModel {
         Self::english(move |place, logits| erratic_row(seed, place, logits))
     }
 
+    /// The same network, with something more to say.
+    pub(crate) fn and(self, more: impl Fn(&Place<'_>, &mut [f32]) + Send + Sync + 'static) -> Self {
+        let script = self.script;
+        let both = move |place: &Place<'_>, logits: &mut [f32]| {
+            script(place, logits);
+            more(place, logits);
+        };
+        Self {
+            script: Box::new(both),
+            ..self
+        }
+    }
+
     pub(crate) fn with_dims(mut self, change: impl FnOnce(&mut Dims)) -> Self {
         change(&mut self.dims);
         self
@@ -107,26 +121,29 @@ impl ScriptedModel {
 }
 
 impl Model for ScriptedModel {
-    type Audio = usize;
+    type Audio = ();
     type Hypothesis = Hypothesis;
 
     fn dims(&self) -> &Dims {
         &self.dims
     }
 
-    fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<usize>>> {
+    fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<()>>> {
         let mut seen = self.seen.lock().unwrap();
         let encode = |window: &MelWindow<'_>| {
             seen.encoded.push(window.values.len() / window.n_mels);
-            Arc::new(seen.encoded.len() - 1)
+            Arc::new(())
         };
         Ok(mel.iter().map(encode).collect())
     }
 
-    fn begin(&self, audio: &Arc<usize>) -> Result<Hypothesis> {
+    fn begin(&self, _: &Arc<()>) -> Result<Hypothesis> {
+        let mut seen = self.seen.lock().unwrap();
+        seen.begun += 1;
+        let tokens = Vec::with_capacity(self.dims.n_text_ctx);
         Ok(Hypothesis {
-            window: **audio,
-            tokens: Vec::with_capacity(self.dims.n_text_ctx),
+            window: seen.begun - 1,
+            tokens,
         })
     }
 
@@ -166,7 +183,7 @@ impl Model for ScriptedModel {
         Ok(())
     }
 
-    fn align(&self, _: &Arc<usize>, _: &[Token], _: &[Head]) -> Result<Alignment> {
+    fn align(&self, _: &(), _: &[Token], _: &[Head]) -> Result<Alignment> {
         Err(Error::Model("a scripted network has no attention".to_owned()))
     }
 }
@@ -181,6 +198,7 @@ pub(crate) fn mix(parts: &[u64]) -> u64 {
     })
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "indices of a small vocabulary")]
 fn erratic_row(seed: u64, place: &Place<'_>, logits: &mut [f32]) {
     const EOT: u64 = 50256;
     const BEGIN: u64 = 50363;
@@ -199,7 +217,7 @@ fn erratic_row(seed: u64, place: &Place<'_>, logits: &mut [f32]) {
     for i in 0..6 {
         let r = mix(&[seed, window, n_sampled, i]);
         let (kind, pick) = (r % 16, (r >> 8) & 0xffff);
-        let mut logit = ((r >> 40) % 64) as f32 * 0.25;
+        let mut logit = ((r >> 40) % 64) as f32 * 0.25 + i as f32 / 32.0; // no ties
         let token = match kind {
             0..8 => {
                 if text_is_due && !seed.is_multiple_of(3) {

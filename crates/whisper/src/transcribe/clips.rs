@@ -47,13 +47,16 @@ mod tests {
 
     #[test]
     fn pairs_are_parts_and_an_open_one_ends_with_the_recording() {
-        let parts = |seconds: &[f64]| clips(seconds, 1100, Compat::OpenAi).unwrap();
-        assert_eq!(parts(&[]), [0..1100]);
-        assert_eq!(parts(&[2.0]), [200..1100]);
-        assert_eq!(parts(&[0.0, 3.0, 8.0]), [0..300, 800..1100]);
-        assert_eq!(parts(&[0.0, 3.0, 8.0, 99.0]), [0..300, 800..1100]);
-        assert_eq!(parts(&[20.0]), [2000..1100]); // past the end: nothing
-        assert_eq!(parts(&[0.125, 0.135]), [12..14]); // halves to even
+        let parts = |seconds: &[f64]| {
+            let clips = clips(seconds, 1100, Compat::OpenAi).unwrap();
+            clips.into_iter().map(|clip| (clip.start, clip.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(&[]), [(0, 1100)]);
+        assert_eq!(parts(&[2.0]), [(200, 1100)]);
+        assert_eq!(parts(&[0.0, 3.0, 8.0]), [(0, 300), (800, 1100)]);
+        assert_eq!(parts(&[0.0, 3.0, 8.0, 99.0]), [(0, 300), (800, 1100)]);
+        assert_eq!(parts(&[20.0]), [(2000, 1100)]); // past the end: nothing
+        assert_eq!(parts(&[0.125, 0.135]), [(12, 14)]); // halves to even
     }
 
     #[test]
