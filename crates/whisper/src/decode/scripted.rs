@@ -183,7 +183,7 @@ impl Model for ScriptedModel {
         Ok(())
     }
 
-    fn align(&self, _: &(), _: &[Token], _: &[Head]) -> Result<Alignment> {
+    fn align(&self, _: &Arc<()>, _: &[Token], _: &[Head]) -> Result<Alignment> {
         Err(Error::Model("a scripted network has no attention".to_owned()))
     }
 }
