@@ -20,6 +20,7 @@ pub struct Transcript {
     #[serde(default)]
     pub language_probability: Option<f32>,
     /// The languages most probable by sound, at most five, the best first; where they were close, texts have decided.
+    #[serde(default)]
     pub language_candidates: Vec<(Language, f32)>,
     /// What the user should know about this result.
     #[serde(default)]
