@@ -106,6 +106,18 @@ pub(crate) struct TranscribeArgs {
     /// Text before the first window: names, spelling, style
     #[arg(long, value_name = "TEXT")]
     pub(crate) initial_prompt: Option<String>,
+    /// Show the initial prompt to every window
+    #[arg(long, value_name = "BOOL", default_value = "false", value_parser = boolean, hide_default_value = true)]
+    #[arg(action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) carry_initial_prompt: bool,
+    /// Parts to transcribe, in seconds: start,end,start,end,...; the last end may be left out
+    #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
+    pub(crate) clip_timestamps: Vec<f64>,
+
+    #[command(flatten)]
+    pub(crate) sound: SoundArgs,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
 
     /// Reproduce another program, its faults included
     #[arg(long, value_enum, value_name = "PROGRAM", help_heading = "Computing")]
@@ -136,6 +148,83 @@ pub(crate) struct TranscribeArgs {
     /// Leave files that exist as they are, and their recordings aside
     #[arg(long, help_heading = "Output", requires = "output_dir")]
     pub(crate) no_overwrite: bool,
+}
+
+/// What to hear of a recording.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Sound")]
+pub(crate) struct SoundArgs {
+    /// The audio track to hear, from 1 [default: the first that has sound]
+    #[arg(long, value_name = "N")]
+    pub(crate) audio_track: Option<NonZeroUsize>,
+    /// The channel to hear, from 1 [default: the mean of all]
+    #[arg(long, value_name = "N")]
+    pub(crate) channel: Option<NonZeroUsize>,
+    /// Never run an installed ffmpeg, not even for what nothing here can decode
+    #[arg(long)]
+    pub(crate) no_ffmpeg: bool,
+    /// Take a damaged recording as failed; its text is written all the same
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// How tokens are chosen.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Decoding")]
+pub(crate) struct DecodingArgs {
+    /// 0 takes the most probable tokens, more samples them
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub(crate) temperature: f64,
+    /// Added to the temperature, up to 1, while a text fails the thresholds; None: no second try [default: 0.2; None with --compat mlx]
+    #[arg(long, value_name = "T", value_parser = optional)]
+    pub(crate) temperature_increment_on_fallback: Option<Maybe>,
+    /// Samples drawn at a temperature above 0, of which the most probable wins
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) best_of: usize,
+    /// Exponent 0 to 1 of the penalty for length when samples are compared [default: their means are compared]
+    #[arg(long, value_name = "ALPHA")]
+    pub(crate) length_penalty: Option<f64>,
+    /// Seed of all sampling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// A text that compresses better repeats itself, and is tried again
+    #[arg(long, value_name = "RATIO", default_value = "2.4", value_parser = optional)]
+    pub(crate) compression_ratio_threshold: Maybe,
+    /// A text of lower mean log-probability is tried again
+    #[arg(long, value_name = "LOGPROB", default_value = "-1.0", value_parser = optional, allow_hyphen_values = true)]
+    pub(crate) logprob_threshold: Maybe,
+    /// A window of improbable text is silent if nobody speaks with a higher probability
+    #[arg(long, value_name = "P", default_value = "0.6", value_parser = optional)]
+    pub(crate) no_speech_threshold: Maybe,
+    /// Ids of tokens never to write; -1: symbols that are written but not spoken
+    #[arg(
+        long,
+        value_name = "IDS",
+        default_value = "-1",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub(crate) suppress_tokens: Vec<String>,
+    /// The latest first timestamp of a window, in seconds; 0: any
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub(crate) max_initial_timestamp: f64,
+    /// The most tokens of a window [default: half the context of the model, 224]
+    #[arg(long, value_name = "N")]
+    pub(crate) sample_len: Option<usize>,
+}
+
+/// A number, or `None` as Python's commands spell its absence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Maybe(pub(crate) Option<f64>);
+
+fn optional(text: &str) -> Result<Maybe, String> {
+    match text {
+        "None" | "none" => Ok(Maybe(None)),
+        _ => text
+            .parse()
+            .map(|number| Maybe(Some(number)))
+            .map_err(|_| "expected a number or None".into()),
+    }
 }
 
 const TRANSCRIBE_HELP: &str = "\
@@ -310,6 +399,27 @@ mod tests {
         ] {
             transcribe(line);
         }
+    }
+
+    #[test]
+    fn thresholds_may_be_none() {
+        let decoding = transcribe("p transcribe a.wav --logprob_threshold None --no-speech-threshold 0.3").decoding;
+        assert_eq!(
+            (decoding.logprob_threshold, decoding.no_speech_threshold),
+            (Maybe(None), Maybe(Some(0.3)))
+        );
+        assert_eq!(
+            transcribe("p transcribe a.wav --logprob-threshold -0.5")
+                .decoding
+                .logprob_threshold,
+            Maybe(Some(-0.5))
+        );
+        assert_eq!(
+            transcribe("p transcribe a.wav --suppress-tokens -1,50")
+                .decoding
+                .suppress_tokens,
+            ["-1", "50"]
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Where the tool meets the engine: a model is loaded here, and a recording given to it.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
-use whisper::audio::{AudioFile, AudioOptions};
+use whisper::audio::{self, AudioFile, AudioOptions};
 use whisper::cpu::{Cpu, CpuModel};
 use whisper::language::Language;
 use whisper::mel::{LogMel, LogMelBuilder};
-use whisper::model::Model;
+use whisper::model::{Model, Token};
+use whisper::options::Suppress;
 use whisper::tokenizer::Task;
 use whisper::transcript::{Segment, Transcript};
 use whisper::weights::{Checkpoint, Form};
@@ -27,6 +30,8 @@ pub(crate) struct Engine {
 pub(crate) struct Heard {
     pub(crate) transcript: Transcript,
     pub(crate) duration_s: f64,
+    /// Whether some of the recording could not be read.
+    pub(crate) damaged: bool,
 }
 
 /// Told what happens while it happens; an error ends the work.
@@ -78,7 +83,10 @@ impl Engine {
         args: &TranscribeArgs,
         listener: &mut dyn Listener,
     ) -> anyhow::Result<Heard> {
-        let mel = hear(input, self.model.dims().n_mels)?;
+        let (mel, damage) = hear(input, args, self.model.dims().n_mels)?;
+        for warning in &damage {
+            listener.warning(&format!("{input}: {warning}"));
+        }
         let duration_s = mel.duration();
         listener.progress(0.0, duration_s);
 
@@ -92,7 +100,11 @@ impl Engine {
         for warning in &transcript.warnings {
             listener.warning(&format!("{input}: {warning}"));
         }
-        Ok(Heard { transcript, duration_s })
+        Ok(Heard {
+            transcript,
+            duration_s,
+            damaged: !damage.is_empty(),
+        })
     }
 }
 
@@ -113,38 +125,102 @@ fn open(source: &Source) -> anyhow::Result<(String, Checkpoint)> {
     }
 }
 
-/// The log-mel spectrogram of a recording, made while it is decoded.
-fn hear(input: &Input, n_mels: usize) -> anyhow::Result<LogMel> {
-    let Input::File(path) = input else {
-        bail!("{input}: recordings are not read from there yet; give a file");
+/// The log-mel spectrogram of a recording, made while it is decoded, and what is wrong with the recording.
+fn hear(input: &Input, args: &TranscribeArgs, n_mels: usize) -> anyhow::Result<(LogMel, Vec<audio::Warning>)> {
+    let path = match input {
+        Input::File(path) => path,
+        Input::Stdin => Path::new("-"),
     };
-    let mut audio = AudioFile::open(path, &AudioOptions::default())?;
+    let options = AudioOptions {
+        track: args.sound.audio_track.map(Into::into),
+        channel: args.sound.channel.map(Into::into),
+        ffmpeg: !args.sound.no_ffmpeg,
+    };
+    let mut audio = AudioFile::open(path, &options)?;
     let mut mel = LogMelBuilder::new(n_mels);
     while let Some(samples) = audio.next_chunk()? {
         mel.push(samples);
     }
-    Ok(mel.finish())
+    Ok((mel.finish(), audio.warnings()))
 }
 
-fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
-    let language = args.language.as_deref().map(str::parse::<Language>).transpose()?;
-    let defaults = Options::default();
+/// What the library is asked, from the command line.
+///
+/// # Errors
+/// A language or an id that does not exist.
+pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
+    let decoding = &args.decoding;
+    let compat = match args.compat {
+        None => Compat::OpenAi,
+        Some(cli::Compat::Mlx) => Compat::Mlx,
+    };
+    let increment = match (decoding.temperature_increment_on_fallback, compat) {
+        (Some(asked), _) => asked.0,
+        (None, Compat::OpenAi) => Some(0.2),
+        (None, Compat::Mlx) => None, // its command has no fallback, and its sampling cannot be repeated
+    };
+    let suppress = |id: &String| match id.trim() {
+        "-1" => Ok(Suppress::NonSpeech),
+        id => id
+            .parse()
+            .map(|id| Suppress::Token(Token(id)))
+            .with_context(|| format!("--suppress-tokens: {id}")),
+    };
     Ok(Options {
-        language,
+        language: args.language.as_deref().map(str::parse::<Language>).transpose()?,
         task: match args.task {
             cli::Task::Transcribe => Task::Transcribe,
             cli::Task::Translate => Task::Translate,
         },
-        compat: match args.compat {
-            None => Compat::OpenAi,
-            Some(cli::Compat::Mlx) => Compat::Mlx,
-        },
+        compat,
+        temperatures: temperatures(decoding.temperature, increment),
+        best_of: decoding.best_of,
+        length_penalty: decoding.length_penalty,
+        seed: decoding.seed,
+        compression_ratio_threshold: decoding.compression_ratio_threshold.0,
+        logprob_threshold: decoding.logprob_threshold.0,
+        no_speech_threshold: decoding.no_speech_threshold.0,
         condition_on_previous_text: args.condition_on_previous_text,
         initial_prompt: args.initial_prompt.clone(),
-        temperatures: match args.compat {
-            None => defaults.temperatures,
-            Some(cli::Compat::Mlx) => vec![0.0], // its command has no fallback, and its sampling cannot be repeated
-        },
-        ..defaults
+        carry_initial_prompt: args.carry_initial_prompt,
+        clip_timestamps: args.clip_timestamps.clone(),
+        suppress_tokens: decoding
+            .suppress_tokens
+            .iter()
+            .filter(|id| !id.is_empty())
+            .map(suppress)
+            .collect::<Result<_, _>>()?,
+        max_initial_timestamp: Some(decoding.max_initial_timestamp),
+        sample_len: decoding.sample_len,
+        ..Options::default()
     })
+}
+
+/// `first`, and from there in steps up to 1, as OpenAI's command has it.
+fn temperatures(first: f64, increment: Option<f64>) -> Vec<f64> {
+    let Some(increment) = increment.filter(|increment| *increment >= 0.01) else {
+        return vec![first];
+    };
+    let steps = (0..=100).map(|step| first + f64::from(step) * increment);
+    let mut all: Vec<f64> = steps
+        .take_while(|t| *t <= 1.0 + 1e-6)
+        .map(|t| (t * 1e6).round() / 1e6)
+        .collect();
+    if all.is_empty() {
+        all.push(first);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temperatures_rise_to_one() {
+        assert_eq!(temperatures(0.0, Some(0.2)), [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+        assert_eq!(temperatures(0.5, Some(0.3)), [0.5, 0.8]);
+        assert_eq!(temperatures(0.0, None), [0.0]);
+        assert_eq!(temperatures(2.0, Some(0.2)), [2.0]);
+    }
 }

@@ -32,14 +32,20 @@ fn model(criterion: &mut Criterion, name: &str, folder: &Path, samples: &[f32]) 
     let (isa, threads) = (model.cpu().isa().name(), model.cpu().threads());
     let n_mels = model.dims().n_mels;
     let mut group = criterion.benchmark_group(format!("{name}/{isa}/{threads}-threads"));
-    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5));
 
     group.bench_function("log-mel", |b| b.iter(|| LogMel::from_samples(samples, n_mels)));
 
     let mel = LogMel::from_samples(samples, n_mels);
     let mut values = Vec::new();
     mel.fill(0, mel.content_frames(), &mut values);
-    let window = MelWindow { values: &values, n_mels };
+    let window = MelWindow {
+        values: &values,
+        n_mels,
+    };
     group.bench_function("encode", |b| b.iter(|| model.encode(&[window]).unwrap()));
 
     let audio = model.encode(&[window]).unwrap().remove(0);
@@ -47,7 +53,11 @@ fn model(criterion: &mut Criterion, name: &str, folder: &Path, samples: &[f32]) 
     let mut logits = Vec::new();
     let mut step = |hypothesis: &mut _, n: usize| {
         let tokens = vec![Token(50257); n];
-        let mut batch = [Feed { hypothesis, tokens: &tokens, rows: &[n - 1] }];
+        let mut batch = [Feed {
+            hypothesis,
+            tokens: &tokens,
+            rows: &[n - 1],
+        }];
         model.step(&mut batch, &mut logits).unwrap();
     };
     step(&mut hypothesis, 32);
@@ -58,7 +68,11 @@ fn model(criterion: &mut Criterion, name: &str, folder: &Path, samples: &[f32]) 
         });
     });
 
-    let options = Options { language: Some("en".parse().unwrap()), temperatures: vec![0.0], ..Options::default() };
+    let options = Options {
+        language: Some("en".parse().unwrap()),
+        temperatures: vec![0.0],
+        ..Options::default()
+    };
     group.bench_function("jfk", |b| {
         b.iter(|| {
             let mel = LogMel::from_samples(samples, n_mels);

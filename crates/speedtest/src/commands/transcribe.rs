@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::Outcome;
 use crate::bundled::BUNDLED;
 use crate::cli::{OutputFormat, TranscribeArgs, usage_error};
 use crate::console::{Console, Progress, clock};
-use crate::engine::{Engine, Heard, Listener};
+use crate::engine::{self, Engine, Heard, Listener};
 use crate::inputs::{self, Input};
 use crate::output::{Format, ModelUsed};
 use crate::{files, interrupt, model_names};
@@ -22,6 +22,7 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     let (inputs, problems) = inputs::expand(&args.audio);
     let plan = Plan::new(args, inputs)?;
     let source = model_names::resolve(&args.model).map_err(|problem| usage_error("transcribe", problem))?;
+    engine::options(args).map_err(|problem| usage_error("transcribe", format!("{problem:#}")))?;
     interrupt::end_on_ctrl_c()?;
 
     for problem in &problems {
@@ -61,6 +62,7 @@ struct Plan {
     formats: Vec<Format>,
     target: Target,
     overwrite: bool,
+    strict: bool,
 }
 
 struct Job {
@@ -109,6 +111,7 @@ impl Plan {
             formats,
             target,
             overwrite: !args.no_overwrite,
+            strict: args.sound.strict,
         })
     }
 }
@@ -200,7 +203,11 @@ fn one(
         progress: console.progress(&label),
     };
     listener.begin()?;
-    let Heard { transcript, duration_s } = transcribe(&job.input, &mut listener)?;
+    let Heard {
+        transcript,
+        duration_s,
+        damaged,
+    } = transcribe(&job.input, &mut listener)?;
     if let Some(format) = listener.format {
         console
             .result(&end_of_line(format.tail(&transcript, model)))
@@ -219,6 +226,12 @@ fn one(
         job.input,
         duration_s / took
     ));
+    if damaged && plan.strict {
+        bail!(
+            "{}: damaged, which --strict does not forgive; what could be read is written",
+            job.input
+        );
+    }
     Ok(End::Written {
         duration_s,
         language: transcript.language.code(),

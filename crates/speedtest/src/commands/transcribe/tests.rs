@@ -87,6 +87,7 @@ fn hear(input: &Input, listener: &mut dyn Listener) -> anyhow::Result<Heard> {
     Ok(Heard {
         transcript,
         duration_s: 1.0,
+        damaged: false,
     })
 }
 
