@@ -1,5 +1,6 @@
 //! `Compat::Mlx` in float32 against mlx_whisper 0.4.3 on real recordings: the same text, tokens, times and languages.
 
+use std::io::Write;
 use std::path::Path;
 
 use kernels::Isa;
@@ -14,8 +15,11 @@ mod support;
 use support::{bundled, load, root, shared};
 
 /// Recordings whose transcripts may differ: a near-tie decides there, two tokens whose logits lie closer than 1e-3.
-/// (model, file, where)
+/// (model, file)
 const NEAR_TIES: &[(&str, &str)] = &[];
+
+/// Set, it makes the tests hear every recording.
+const ALL: &str = "WHISPER_TEST_ALL";
 
 #[test]
 fn jfk_with_the_bundled_model() {
@@ -67,8 +71,22 @@ fn compare(test: &str, model_name: &str, n_recordings: usize) {
         #[serde(flatten)]
         transcript: Transcript,
     }
-    let (mut n, mut differences) = (0, Vec::new());
-    for line in std::fs::read_to_string(golden).unwrap().lines() {
+    let golden = std::fs::read_to_string(golden).unwrap();
+    assert_eq!(golden.lines().count(), n_recordings, "{model_name}");
+    // All recordings take ten minutes with base; the shortest third of each takes one.
+    let n_heard = match std::env::var_os(ALL) {
+        None if n_recordings > 44 => {
+            let left_out = n_recordings - n_recordings / 3;
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped: {test}: {left_out} longer recordings ({ALL}=1 hears them)"
+            );
+            n_recordings / 3
+        }
+        _ => n_recordings,
+    };
+    let mut differences = Vec::new();
+    for line in golden.lines().take(n_heard) {
         let Line {
             file,
             transcript: golden,
@@ -79,7 +97,6 @@ fn compare(test: &str, model_name: &str, n_recordings: usize) {
         {
             differences.push(format!("{file}: {difference}"));
         }
-        n += 1;
     }
     assert!(
         differences.is_empty(),
@@ -87,7 +104,6 @@ fn compare(test: &str, model_name: &str, n_recordings: usize) {
         differences.len(),
         differences.join("\n")
     );
-    assert_eq!(n, n_recordings, "{model_name}");
 }
 
 fn hear(model: &CpuModel, recording: &Path) -> Transcript {
