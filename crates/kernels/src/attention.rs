@@ -8,7 +8,7 @@ use crate::exp::exp;
 use crate::isa::{LANES, Op, Simd};
 use crate::key_value::KeyValue;
 use crate::scratch::{Line, TILES, with_lines};
-use crate::tile::{self, with_shape};
+use crate::tile::{self, QUAD, with_shape};
 
 /// Softmax-weighted sums of the values, for every head: `q` and `out` are `[m, heads * head_dim]`.
 ///
@@ -167,7 +167,7 @@ impl<'a> Queries<'a> {
         {
             // Past the last panel the last one is computed again, and not looked at.
             let keys = std::array::from_fn(|p| self.kv.key_panel(head, (i * P + p).min(panels - 1)));
-            tile::multiply::<S, &[Line], R, P>(s, q, head_dim, keys, tile, true);
+            tile::multiply::<S, _, R, P>(s, q, head_dim / QUAD, keys, tile, true);
         }
         &mut scores[..panels]
     }
@@ -212,12 +212,12 @@ fn attend<S: Simd, const R: usize, const P: usize>(s: S, job: Attend<'_>) {
         scales[r] = 1.0 / exponentials(s, scores, r);
     }
 
-    let seen = queries.visible(rows.end - 1);
+    let quads = queries.visible(rows.end - 1).div_ceil(QUAD);
     let panels = kv.head_dim() / LANES;
     let mut sums = [[Line::ZERO; R]; P];
     for first in (0..panels).step_by(P) {
-        let values = std::array::from_fn(|p| kv.value_panel(head, (first + p).min(panels - 1), seen));
-        tile::multiply::<S, &[Line], R, P>(s, scores, seen, values, &mut sums, true);
+        let values = std::array::from_fn(|p| kv.value_panel(head, (first + p).min(panels - 1), quads));
+        tile::multiply::<S, _, R, P>(s, scores, quads, values, &mut sums, true);
         for p in 0..P.min(panels - first) {
             for (r, row) in rows.clone().enumerate() {
                 let column = head * kv.head_dim() + (first + p) * LANES;

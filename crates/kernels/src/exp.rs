@@ -13,8 +13,8 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let magic = s.splat(12_582_912.0 + 127.0);
     let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), magic);
     let n = s.sub(shifted, magic);
-    // ln 2 = 0.693359375 - 2.12194440e-4; the first part times n is exact.
-    let r = s.fma(n, s.splat(-0.693_359_375), x);
+    // ln 2 = 355/512 - 2.12194440e-4; the first part times n is exact.
+    let r = s.fma(n, s.splat(-355.0 / 512.0), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let mut p = s.splat(1.987_569_1e-4); // ~ 1/7!
     for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {

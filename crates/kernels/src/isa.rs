@@ -159,6 +159,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn vectorize<O: Op>(self, op: O) -> O::Output;
 
     fn splat(self, value: f32) -> Self::F;
+    /// One float from memory in all lanes. (Not `splat(*from)`: LLVM then loads and broadcasts in two instructions, the
+    /// second of which takes a multiply-add's place.)
+    fn broadcast(self, from: &f32) -> Self::F;
     fn load(self, from: &[f32; LANES]) -> Self::F;
     fn store(self, v: Self::F, to: &mut [f32; LANES]);
     /// IEEE half precision, widened exactly.

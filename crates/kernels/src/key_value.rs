@@ -3,11 +3,12 @@
 use crate::cpu::{Cpu, SharedMut};
 use crate::isa::LANES;
 use crate::scratch::Line;
+use crate::tile::QUAD;
 
 /// Keys and values of all heads for a growing sequence, in f32.
 ///
 /// Keys are `[head][position / 16][head_dim][16]` (a position is an output of the product with the queries), values
-/// `[head][head_dim / 16][position][16]`.
+/// `[head][head_dim / 16][position][16]`, zero from `len` to the end of its quad.
 pub struct KeyValue {
     heads: usize,
     head_dim: usize,
@@ -119,23 +120,37 @@ impl KeyValue {
             cpu.pool().run(self.heads, store)
         }
         self.len += n;
+        self.fill_up();
     }
 
     /// Forgets all positions from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        self.fill_up();
+    }
+
+    /// Zeros the values of the last quad past the end: they are multiplied, by weights of 0.
+    fn fill_up(&mut self) {
+        if self.capacity > 0 {
+            for panel in self.values.chunks_exact_mut(self.capacity) {
+                panel[self.len..self.len.next_multiple_of(QUAD)].fill(Line::ZERO);
+            }
+        }
     }
 
     /// The keys of positions `16 * panel ..` of a head, `[head_dim][16]`.
     #[inline(always)]
-    pub(crate) fn key_panel(&self, head: usize, panel: usize) -> &[Line] {
-        &self.keys[(head * self.capacity / LANES + panel) * self.head_dim..][..self.head_dim]
+    pub(crate) fn key_panel(&self, head: usize, panel: usize) -> &[[Line; QUAD]] {
+        self.keys[(head * self.capacity / LANES + panel) * self.head_dim..][..self.head_dim]
+            .as_chunks()
+            .0
     }
 
-    /// The values `16 * panel ..` of a head for the first `positions` positions, `[positions][16]`.
+    /// The values `16 * panel ..` of a head for the first `quads` quads of positions, `[positions][16]`.
     #[inline(always)]
-    pub(crate) fn value_panel(&self, head: usize, panel: usize, positions: usize) -> &[Line] {
-        &self.values[(head * self.head_dim / LANES + panel) * self.capacity..][..positions]
+    pub(crate) fn value_panel(&self, head: usize, panel: usize, quads: usize) -> &[[Line; QUAD]] {
+        let first = (head * self.head_dim / LANES + panel) * self.capacity;
+        self.values[first..][..quads * QUAD].as_chunks().0
     }
 }
 

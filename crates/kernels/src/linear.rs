@@ -5,7 +5,7 @@
 //! * Few rows, one tile high (decoding): the stored weights are read once and decoded in registers; panels are split
 //!   over the threads. The memory is the limit.
 //! * Many rows (the encoder): work is split into (group of panels) x (block of rows). A thread converts the panels of a
-//!   group to f32 once and keeps them; within a block, [`STEPS`] inputs of a pair of panels stay in the first cache while
+//!   group to f32 once and keeps them; within a block, a [`STRETCH`] of inputs of a pair of panels stay in the first cache while
 //!   all rows of the block pass by, their sums waiting in scratch for the next inputs.
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ use crate::cpu::{Cpu, SharedMut};
 use crate::gelu::gelu_lanes;
 use crate::isa::{LANES, Op, Simd};
 use crate::scratch::{Line, PACKED_ROWS, PANELS, TILES, with_lines};
-use crate::tile::{self, Bf16Panel, CodePanel, F16Panel, Panel, with_shape};
+use crate::tile::{self, Bf16Panel, CodePanel, F16Panel, Panel, QUAD, with_shape};
 use crate::weights::{Form, Weights};
 
 /// A matrix of f32 by rows. Rows may lie apart or overlap.
@@ -115,16 +115,27 @@ pub fn linear(cpu: &Cpu, x: Rows<'_>, w: &Weights, bias: Option<&[f32]>, then: T
     let finish = Finish {
         y: SharedMut::new(y),
         rows: x.rows,
+        shape: tile::shape(cpu.isa().registers(), x.rows),
         outputs: w.outputs(),
         bias,
         then,
     };
+    let quads = k.div_ceil(QUAD);
     match &w.form {
-        Form::F32(lines) => product(cpu, x, &finish, Some(lines), |i| &lines[i * k..][..k]),
-        Form::F16(lines) => product(cpu, x, &finish, None, |i| F16Panel(&lines[i * k..][..k])),
-        Form::Bf16(lines) => product(cpu, x, &finish, None, |i| Bf16Panel(&lines[i * k..][..k])),
+        Form::F32(lines) => {
+            let lines = lines.as_chunks().0;
+            product(cpu, x, &finish, Some(lines), |i| &lines[i * quads..][..quads]);
+        }
+        Form::F16(lines) => {
+            let lines = lines.as_chunks().0;
+            product(cpu, x, &finish, None, |i| F16Panel(&lines[i * quads..][..quads]));
+        }
+        Form::Bf16(lines) => {
+            let lines = lines.as_chunks().0;
+            product(cpu, x, &finish, None, |i| Bf16Panel(&lines[i * quads..][..quads]));
+        }
         Form::Codes(c) => {
-            let (quads, groups) = (k / 4, k / 4 >> c.group_shift);
+            let groups = quads >> c.group_shift;
             product(cpu, x, &finish, None, |i| CodePanel {
                 codes: &c.codes[i * quads..][..quads],
                 scales: &c.scales[i * groups..][..groups],
@@ -135,11 +146,11 @@ pub fn linear(cpu: &Cpu, x: Rows<'_>, w: &Weights, bias: Option<&[f32]>, then: T
     }
 }
 
-/// Inputs of a pair of panels that stay in the first cache (24 KiB of its 32 or 48).
-const STEPS: usize = 192;
+/// Quads of inputs of a pair of panels that stay in the first cache (24 KiB of its 32 or 48).
+const STRETCH: usize = 48;
 
-/// Lines of the panels that a thread keeps converted (512 KiB).
-const GROUP_LINES: usize = 8192;
+/// Quads of the panels that a thread keeps converted (512 KiB).
+const GROUP_QUADS: usize = 2048;
 
 /// Register tiles in a block of rows, unless threads ask for smaller ones.
 const BLOCK_TILES: usize = 10;
@@ -157,14 +168,14 @@ fn product<B: Panel, F: Fn(usize) -> B + Sync>(
     cpu: &Cpu,
     x: Rows<'_>,
     finish: &Finish<'_>,
-    f32_panels: Option<&[Line]>,
+    f32_panels: Option<&[[Line; QUAD]]>,
     panel: F,
 ) {
-    let k = x.columns;
+    let quads = x.columns.div_ceil(QUAD);
     let n_panels = finish.outputs.div_ceil(LANES);
-    let (tile_rows, tile_panels) = tile::shape(cpu.isa().registers(), x.rows);
+    let (tile_rows, tile_panels) = finish.shape;
     let tiles = x.rows.div_ceil(tile_rows);
-    let tile_lines = k.div_ceil(LANES) * tile_rows;
+    let tile_lines = x.columns.div_ceil(LANES) * tile_rows;
     with_lines(&PACKED_ROWS, tiles * tile_lines, |packed| {
         if tile_lines > 0 {
             let pack = |i: usize, lines: &mut [Line]| pack(x, i * tile_rows, tile_rows, lines);
@@ -178,14 +189,14 @@ fn product<B: Panel, F: Fn(usize) -> B + Sync>(
         if tiles == 1 {
             // A few tasks a thread even out its neighbours' noise; each should be worth its claim.
             let sets = n_panels.div_ceil(tile_panels);
-            let tasks = sets.min(4 * cpu.threads()).min((n_panels * k).div_ceil(2048));
+            let tasks = sets.min(4 * cpu.threads()).min((n_panels * quads).div_ceil(512));
             cpu.pool().run(tasks.max(1), |i| {
                 let of_task = |i| sets * i / tasks.max(1) * tile_panels;
                 let panels = of_task(i)..of_task(i + 1).min(n_panels);
                 cpu.isa().run(FewRows {
                     x,
                     tile_rows,
-                    k,
+                    quads,
                     panels,
                     panel: &panel,
                     finish,
@@ -193,7 +204,7 @@ fn product<B: Panel, F: Fn(usize) -> B + Sync>(
             });
             return;
         }
-        let group = (GROUP_LINES / k.max(1)).clamp(tile_panels, n_panels.next_multiple_of(tile_panels));
+        let group = (GROUP_QUADS / quads.max(1)).clamp(tile_panels, n_panels.next_multiple_of(tile_panels));
         let groups = n_panels.div_ceil(group);
         let group = n_panels.div_ceil(groups).next_multiple_of(tile_panels);
         let groups = n_panels.div_ceil(group);
@@ -207,27 +218,28 @@ fn product<B: Panel, F: Fn(usize) -> B + Sync>(
             let panels = i_group * group..((i_group + 1) * group).min(n_panels);
             let tiles = tiles * i_block / blocks..tiles * (i_block + 1) / blocks;
             let sums = panels.len().next_multiple_of(tile_panels) * tiles.len() * tile_rows;
-            let multiply = |b: &[Line], sums: &mut [Line]| {
+            let multiply = |b: &[[Line; QUAD]], sums: &mut [Line]| {
                 cpu.isa().run(Block {
                     x,
-                    tile_rows,
-                    k,
-                    tiles,
-                    first_panel: panels.start,
+                    tile_lines,
+                    quads,
+                    tiles: tiles.clone(),
+                    panels: panels.clone(),
                     b,
                     sums,
                     finish,
                 });
             };
             with_lines(&TILES, sums, |sums| match f32_panels {
-                Some(lines) => multiply(&lines[panels.start * k..panels.end * k], sums),
-                None => with_lines(&PANELS, panels.len() * k, |converted| {
+                Some(lines) => multiply(&lines[panels.start * quads..panels.end * quads], sums),
+                None => with_lines(&PANELS, panels.len() * quads * QUAD, |converted| {
+                    let converted = converted.as_chunks_mut().0;
                     if CONVERTED.replace((number, i_group)) != (number, i_group) {
                         cpu.isa().run(Convert {
                             panels: panels.clone(),
                             panel: &panel,
                             to: converted,
-                            k,
+                            quads,
                         });
                     }
                     multiply(converted, sums);
@@ -263,7 +275,7 @@ fn pack(x: Rows<'_>, first_row: usize, tile_rows: usize, lines: &mut [Line]) {
 struct FewRows<'a, F> {
     x: &'a [Line],
     tile_rows: usize,
-    k: usize,
+    quads: usize,
     panels: Range<usize>,
     panel: &'a F,
     finish: &'a Finish<'a>,
@@ -280,20 +292,26 @@ impl<B: Panel, F: Fn(usize) -> B> Op for FewRows<'_, F> {
 
 #[inline(always)]
 fn few_rows<S: Simd, B: Panel, F: Fn(usize) -> B, const R: usize, const P: usize>(s: S, job: FewRows<'_, F>) {
-    let last = job.panels.end.saturating_sub(1);
+    let FewRows {
+        x,
+        quads,
+        panels,
+        panel,
+        finish,
+        ..
+    } = job;
     let mut tile = [[Line::ZERO; R]; P];
-    for first in job.panels.clone().step_by(P) {
+    for first_panel in panels.clone().step_by(P) {
         // Past the last panel the last one is computed again, and dropped.
-        let panels = std::array::from_fn(|p| (job.panel)((first + p).min(last)));
-        tile::multiply::<S, B, R, P>(s, job.x.as_chunks().0, job.k, panels, &mut tile, true);
-        let (tile, panels) = (tile.as_flattened(), P.min(job.panels.end - first));
+        let set = std::array::from_fn(|p| panel((first_panel + p).min(panels.end - 1)));
+        tile::multiply::<S, B, R, P>(s, x.as_chunks().0, quads, set, &mut tile, true);
+        let valid = P.min(panels.end - first_panel);
         s.vectorize(Store {
-            finish: job.finish,
-            tile,
-            tile_rows: R,
+            finish,
+            tile: tile.as_flattened(),
             first_row: 0,
-            first_panel: first,
-            panels,
+            first_panel,
+            panels: valid,
         });
     }
 }
@@ -302,8 +320,8 @@ fn few_rows<S: Simd, B: Panel, F: Fn(usize) -> B, const R: usize, const P: usize
 struct Convert<'a, F> {
     panels: Range<usize>,
     panel: &'a F,
-    to: &'a mut [Line],
-    k: usize,
+    to: &'a mut [[Line; QUAD]],
+    quads: usize,
 }
 
 impl<B: Panel, F: Fn(usize) -> B> Op for Convert<'_, F> {
@@ -311,25 +329,13 @@ impl<B: Panel, F: Fn(usize) -> B> Op for Convert<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        if self.k == 0 {
-            return;
-        }
-        for (i, lines) in self.panels.zip(self.to.chunks_exact_mut(self.k)) {
-            let panel = (self.panel)(i);
-            let (quads, rest) = lines.as_chunks_mut::<4>();
-            for (quad, [l0, l1, l2, l3]) in quads.iter_mut().enumerate() {
-                s.store(panel.weights::<S, 0>(s, quad), &mut l0.0);
-                s.store(panel.weights::<S, 1>(s, quad), &mut l1.0);
-                s.store(panel.weights::<S, 2>(s, quad), &mut l2.0);
-                s.store(panel.weights::<S, 3>(s, quad), &mut l3.0);
-            }
-            for (j, line) in rest.iter_mut().enumerate() {
-                let w = match j {
-                    0 => panel.weights::<S, 0>(s, self.k / 4),
-                    1 => panel.weights::<S, 1>(s, self.k / 4),
-                    _ => panel.weights::<S, 2>(s, self.k / 4),
-                };
-                s.store(w, &mut line.0);
+        for (i, panel) in self.panels.map(self.panel).enumerate() {
+            for (quad, lines) in self.to[i * self.quads..][..self.quads].iter_mut().enumerate() {
+                let shared = panel.shared(s, quad);
+                s.store(panel.weights::<S, 0>(s, shared, quad), &mut lines[0].0);
+                s.store(panel.weights::<S, 1>(s, shared, quad), &mut lines[1].0);
+                s.store(panel.weights::<S, 2>(s, shared, quad), &mut lines[2].0);
+                s.store(panel.weights::<S, 3>(s, shared, quad), &mut lines[3].0);
             }
         }
     }
@@ -338,11 +344,11 @@ impl<B: Panel, F: Fn(usize) -> B> Op for Convert<'_, F> {
 /// A block of rows times a group of f32 panels.
 struct Block<'a> {
     x: &'a [Line],
-    tile_rows: usize,
-    k: usize,
+    tile_lines: usize,
+    quads: usize,
     tiles: Range<usize>,
-    first_panel: usize,
-    b: &'a [Line],
+    panels: Range<usize>,
+    b: &'a [[Line; QUAD]],
     /// A register tile for each (set of panels, tile of rows), between two stretches of inputs.
     sums: &'a mut [Line],
     finish: &'a Finish<'a>,
@@ -353,7 +359,7 @@ impl Op for Block<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // More than one tile: the greatest tile.
+        // More than one tile of rows: the greatest tile.
         if S::REGISTERS >= 32 {
             block::<S, 12, 2>(s, self)
         } else {
@@ -364,33 +370,36 @@ impl Op for Block<'_> {
 
 #[inline(always)]
 fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
-    debug_assert_eq!(R, job.tile_rows);
-    let k = job.k;
-    let n_panels = if k == 0 {
-        job.finish.outputs.div_ceil(LANES)
-    } else {
-        job.b.len() / k
-    };
-    let sums = job.sums.as_chunks_mut::<R>().0.as_chunks_mut::<P>().0;
+    let Block {
+        x,
+        tile_lines,
+        quads,
+        tiles,
+        panels,
+        b,
+        sums,
+        finish,
+    } = job;
+    let sums = sums.as_chunks_mut::<R>().0.as_chunks_mut::<P>().0;
     let mut start = 0;
     loop {
-        let end = (start + STEPS).min(k);
-        for first in (0..n_panels).step_by(P) {
-            let panels = std::array::from_fn(|p| {
-                let i = (first + p).min(n_panels - 1);
-                &job.b[i * k + start..i * k + end]
+        let end = (start + STRETCH).min(quads);
+        for first in (0..panels.len()).step_by(P) {
+            // Past the last panel the last one is computed again, and dropped.
+            let set = std::array::from_fn(|p| {
+                let panel = (first + p).min(panels.len() - 1);
+                &b[panel * quads + start..panel * quads + end]
             });
-            for (i, tile) in job.tiles.clone().enumerate() {
-                let x = &job.x[(tile * k.div_ceil(LANES) + start / LANES) * R..];
-                let sum = &mut sums[first / P * job.tiles.len() + i];
-                tile::multiply::<S, &[Line], R, P>(s, x.as_chunks().0, end - start, panels, sum, start == 0);
-                if end == k {
-                    let (first_panel, panels) = (job.first_panel + first, P.min(n_panels - first));
-                    let (finish, sums) = (job.finish, sum.as_flattened());
+            for (i, tile) in tiles.clone().enumerate() {
+                let x = x[tile * tile_lines..][..tile_lines].as_chunks().0;
+                let sum = &mut sums[first / P * tiles.len() + i];
+                let fresh = start == 0;
+                tile::multiply::<S, _, R, P>(s, &x[start * QUAD / LANES..], end - start, set, sum, fresh);
+                if end == quads {
+                    let (first_panel, panels) = (panels.start + first, P.min(panels.len() - first));
                     s.vectorize(Store {
                         finish,
-                        tile: sums,
-                        tile_rows: R,
+                        tile: sum.as_flattened(),
                         first_row: tile * R,
                         first_panel,
                         panels,
@@ -399,7 +408,7 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
             }
         }
         start = end;
-        if start == k {
+        if start == quads {
             break;
         }
     }
@@ -409,6 +418,8 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
 struct Finish<'a> {
     y: SharedMut<'a, f32>,
     rows: usize,
+    /// Rows and panels of the register tile.
+    shape: (usize, usize),
     outputs: usize,
     bias: Option<&'a [f32]>,
     then: Then,
@@ -418,7 +429,6 @@ struct Finish<'a> {
 struct Store<'a> {
     finish: &'a Finish<'a>,
     tile: &'a [Line],
-    tile_rows: usize,
     first_row: usize,
     first_panel: usize,
     panels: usize,
@@ -432,6 +442,7 @@ impl Op for Store<'_> {
         let Finish {
             y,
             rows,
+            shape: (tile_rows, _),
             outputs,
             bias: all_biases,
             then,
@@ -443,11 +454,11 @@ impl Op for Store<'_> {
             if let Some(all) = all_biases {
                 bias[..width].copy_from_slice(&all[column..][..width]);
             }
-            for r in 0..self.tile_rows.min(rows - self.first_row) {
+            for r in 0..*tile_rows.min(&(rows - self.first_row)) {
                 let start = (self.first_row + r) * outputs + column;
                 // SAFETY: one task computes this tile, and tiles do not overlap in y.
                 let y = unsafe { y.slice(start, width) };
-                let mut result = s.load(&self.tile[p * self.tile_rows + r].0);
+                let mut result = s.load(&self.tile[p * tile_rows + r].0);
                 if all_biases.is_some() {
                     result = s.add(result, s.load(&bias));
                 }

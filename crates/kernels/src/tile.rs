@@ -13,57 +13,83 @@ use crate::isa::{LANES, Simd};
 use crate::scratch::Line;
 use crate::weights::{CodeLine, HalfLine};
 
+/// Panels are filled up with zeros to a multiple of this many inputs: the inner loop has no remainder.
+pub(crate) const QUAD: usize = 4;
+
+/// Quads of a run: a scale and a bias hold for 32 inputs at least.
+const RUN: usize = 8;
+
 /// One panel, read as vectors of 16 outputs.
 pub(crate) trait Panel: Copy {
-    /// Inputs it holds.
-    fn steps(self) -> usize;
+    /// What the weights of a run share.
+    type Shared<S: Simd>: Copy;
+
+    /// Quads of inputs it holds.
+    fn quads(self) -> usize;
+
+    fn shared<S: Simd>(self, s: S, quad: usize) -> Self::Shared<S>;
 
     /// The weights of input `4 * quad + J`.
-    fn weights<S: Simd, const J: usize>(self, s: S, quad: usize) -> S::F;
+    fn weights<S: Simd, const J: usize>(self, s: S, shared: Self::Shared<S>, quad: usize) -> S::F;
 }
 
 /// f32, `[k][16]`.
-impl Panel for &[Line] {
+impl Panel for &[[Line; QUAD]] {
+    type Shared<S: Simd> = ();
+
     #[inline(always)]
-    fn steps(self) -> usize {
+    fn quads(self) -> usize {
         self.len()
     }
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, quad: usize) -> S::F {
-        s.load(&self[4 * quad + J].0)
+    fn shared<S: Simd>(self, _: S, _: usize) {}
+
+    #[inline(always)]
+    fn weights<S: Simd, const J: usize>(self, s: S, (): (), quad: usize) -> S::F {
+        s.load(&self[quad][J].0)
     }
 }
 
 /// IEEE half precision, `[k][16]`.
 #[derive(Clone, Copy)]
-pub(crate) struct F16Panel<'a>(pub(crate) &'a [HalfLine]);
+pub(crate) struct F16Panel<'a>(pub(crate) &'a [[HalfLine; QUAD]]);
 
 impl Panel for F16Panel<'_> {
+    type Shared<S: Simd> = ();
+
     #[inline(always)]
-    fn steps(self) -> usize {
+    fn quads(self) -> usize {
         self.0.len()
     }
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, quad: usize) -> S::F {
-        s.load_f16(&self.0[4 * quad + J].0)
+    fn shared<S: Simd>(self, _: S, _: usize) {}
+
+    #[inline(always)]
+    fn weights<S: Simd, const J: usize>(self, s: S, (): (), quad: usize) -> S::F {
+        s.load_f16(&self.0[quad][J].0)
     }
 }
 
 /// bfloat16, `[k][16]`.
 #[derive(Clone, Copy)]
-pub(crate) struct Bf16Panel<'a>(pub(crate) &'a [HalfLine]);
+pub(crate) struct Bf16Panel<'a>(pub(crate) &'a [[HalfLine; QUAD]]);
 
 impl Panel for Bf16Panel<'_> {
+    type Shared<S: Simd> = ();
+
     #[inline(always)]
-    fn steps(self) -> usize {
+    fn quads(self) -> usize {
         self.0.len()
     }
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, quad: usize) -> S::F {
-        s.load_bf16(&self.0[4 * quad + J].0)
+    fn shared<S: Simd>(self, _: S, _: usize) {}
+
+    #[inline(always)]
+    fn weights<S: Simd, const J: usize>(self, s: S, (): (), quad: usize) -> S::F {
+        s.load_bf16(&self.0[quad][J].0)
     }
 }
 
@@ -77,64 +103,61 @@ pub(crate) struct CodePanel<'a> {
 }
 
 impl Panel for CodePanel<'_> {
+    /// Scale and bias.
+    type Shared<S: Simd> = (S::F, S::F);
+
     #[inline(always)]
-    fn steps(self) -> usize {
-        4 * self.codes.len()
+    fn quads(self) -> usize {
+        self.codes.len()
     }
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, quad: usize) -> S::F {
+    fn shared<S: Simd>(self, s: S, quad: usize) -> (S::F, S::F) {
         let group = quad >> self.group_shift;
-        let codes = s.load_codes(&self.codes[quad].0);
-        s.fma(
-            s.code::<J>(codes),
-            s.load(&self.scales[group].0),
-            s.load(&self.biases[group].0),
-        )
+        (s.load(&self.scales[group].0), s.load(&self.biases[group].0))
+    }
+
+    #[inline(always)]
+    fn weights<S: Simd, const J: usize>(self, s: S, (scale, bias): (S::F, S::F), quad: usize) -> S::F {
+        s.fma(s.code::<J>(s.load_codes(&self.codes[quad].0)), scale, bias)
     }
 }
 
-/// `tile[p][r] (+)= x[r] . panels[p]`; adds to what `tile` holds unless `fresh`.
+/// `tile[p][r] (+)= x[r] . panels[p]` over `quads` quads of inputs; adds to what `tile` holds unless `fresh`.
 ///
 /// # Panics
-/// If a panel has another number of steps than `steps`, or `x` has fewer.
+/// If a panel has another number of quads, or `x` has fewer.
 #[inline(always)]
 pub(crate) fn multiply<S: Simd, B: Panel, const R: usize, const P: usize>(
     s: S,
     x: &[[Line; R]],
-    steps: usize,
+    quads: usize,
     panels: [B; P],
     tile: &mut [[Line; R]; P],
     fresh: bool,
 ) {
-    assert!(x.len() >= steps.div_ceil(LANES));
+    assert!(x.len() >= quads.div_ceil(LANES / QUAD));
     let mut acc = [[s.splat(0.0); R]; P];
     for p in 0..P {
-        assert!(panels[p].steps() == steps);
+        assert!(panels[p].quads() == quads);
         if !fresh {
             for r in 0..R {
                 acc[p][r] = s.load(&tile[p][r].0);
             }
         }
     }
-    let quads = steps / 4;
-    for quad in 0..quads {
-        let rows = &x[quad / 4];
-        let column = quad % 4 * 4;
-        step::<S, B, R, P, 0>(s, rows, column, quad, &panels, &mut acc);
-        step::<S, B, R, P, 1>(s, rows, column, quad, &panels, &mut acc);
-        step::<S, B, R, P, 2>(s, rows, column, quad, &panels, &mut acc);
-        step::<S, B, R, P, 3>(s, rows, column, quad, &panels, &mut acc);
-    }
-    if steps % 4 > 0 {
-        let rows = &x[quads / 4];
-        let column = quads % 4 * 4;
-        step::<S, B, R, P, 0>(s, rows, column, quads, &panels, &mut acc);
-        if steps % 4 > 1 {
-            step::<S, B, R, P, 1>(s, rows, column, quads, &panels, &mut acc);
+    for run in (0..quads).step_by(RUN) {
+        let mut shared = [panels[0].shared(s, run); P];
+        for p in 1..P {
+            shared[p] = panels[p].shared(s, run);
         }
-        if steps % 4 > 2 {
-            step::<S, B, R, P, 2>(s, rows, column, quads, &panels, &mut acc);
+        for quad in run..(run + RUN).min(quads) {
+            let rows = &x[quad / (LANES / QUAD)];
+            let column = quad % (LANES / QUAD) * QUAD;
+            step::<S, B, R, P, 0>(s, rows, column, quad, &panels, &shared, &mut acc);
+            step::<S, B, R, P, 1>(s, rows, column, quad, &panels, &shared, &mut acc);
+            step::<S, B, R, P, 2>(s, rows, column, quad, &panels, &shared, &mut acc);
+            step::<S, B, R, P, 3>(s, rows, column, quad, &panels, &shared, &mut acc);
         }
     }
     for p in 0..P {
@@ -144,6 +167,7 @@ pub(crate) fn multiply<S: Simd, B: Panel, const R: usize, const P: usize>(
     }
 }
 
+/// One input of all rows and panels.
 #[inline(always)]
 fn step<S: Simd, B: Panel, const R: usize, const P: usize, const J: usize>(
     s: S,
@@ -151,14 +175,15 @@ fn step<S: Simd, B: Panel, const R: usize, const P: usize, const J: usize>(
     column: usize,
     quad: usize,
     panels: &[B; P],
+    shared: &[B::Shared<S>; P],
     acc: &mut [[S::F; R]; P],
 ) {
     let mut w = [s.splat(0.0); P];
     for p in 0..P {
-        w[p] = panels[p].weights::<S, J>(s, quad);
+        w[p] = panels[p].weights::<S, J>(s, shared[p], quad);
     }
     for r in 0..R {
-        let x = s.splat(rows[r].0[column + J]);
+        let x = s.broadcast(&rows[r].0[column + J]);
         for p in 0..P {
             acc[p][r] = s.fma(x, w[p], acc[p][r]);
         }
@@ -170,14 +195,10 @@ fn step<S: Simd, B: Panel, const R: usize, const P: usize, const J: usize>(
 /// Few rows take more panels at once: a chain of multiply-adds waits for itself, so several must run side by side.
 pub(crate) fn shape(registers: usize, rows: usize) -> (usize, usize) {
     match (registers >= 32, rows) {
-        (true, 0..=1) => (1, 4),
-        (true, 2) => (2, 4),
-        (true, 3..=4) => (4, 4),
-        (true, 5..=8) => (8, 2),
+        (_, 0..=1) => (1, 4),
+        (true, 2..=4) => (4, 4),
         (true, _) => (12, 2),
-        (false, 0..=1) => (1, 4),
-        (false, 2) => (2, 2),
-        (false, 3..=4) => (4, 1),
+        (false, 2..=3) => (3, 1),
         (false, _) => (6, 1),
     }
 }
@@ -188,16 +209,13 @@ macro_rules! with_shape {
         if $simd::REGISTERS >= 32 {
             match $rows {
                 1 => $f::<$($generic,)* 1, 4>($($arg),*),
-                2 => $f::<$($generic,)* 2, 4>($($arg),*),
                 4 => $f::<$($generic,)* 4, 4>($($arg),*),
-                8 => $f::<$($generic,)* 8, 2>($($arg),*),
                 _ => $f::<$($generic,)* 12, 2>($($arg),*),
             }
         } else {
             match $rows {
                 1 => $f::<$($generic,)* 1, 4>($($arg),*),
-                2 => $f::<$($generic,)* 2, 2>($($arg),*),
-                4 => $f::<$($generic,)* 4, 1>($($arg),*),
+                3 => $f::<$($generic,)* 3, 1>($($arg),*),
                 _ => $f::<$($generic,)* 6, 1>($($arg),*),
             }
         }

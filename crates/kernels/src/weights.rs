@@ -1,7 +1,7 @@
 //! Weight matrices in the one layout that all kernels read: panels of 16 outputs.
 //!
 //! A panel holds, for one input after the other, that input's weight of 16 neighbouring outputs: one vector. The last
-//! panel is filled up with zeros. Dense weights keep the width of the checkpoint, `[panel][input][16]`. Codes of MLX's
+//! panel is filled up with zeros, as are the inputs to a multiple of four. Dense weights keep the width of the checkpoint, `[panel][input][16]`. Codes of MLX's
 //! affine quantization are unpacked to a byte each, in the order of the integer dot instructions,
 //! `[panel][input / 4][16][4]`, with scales and biases `[panel][group][16]`: the weight is `scale * code + bias`.
 
@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use crate::cpu::Cpu;
 use crate::isa::LANES;
 use crate::scratch::Line;
+use crate::tile::QUAD;
 
 /// Number format of a dense checkpoint tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +78,16 @@ impl Weights {
             "bytes of a {float:?} matrix [{outputs}, {inputs}]"
         );
         let form = match float {
-            Float::F32 => Form::F32(panels(cpu, outputs, inputs, Line::ZERO, |line, lane, row, column| {
-                line.0[lane] = f32::from_le_bytes(element(bytes, row * inputs + column));
-            })),
+            Float::F32 => Form::F32(panels(
+                cpu,
+                outputs,
+                inputs,
+                inputs.next_multiple_of(QUAD),
+                Line::ZERO,
+                |line, lane, row, column| {
+                    line.0[lane] = f32::from_le_bytes(element(bytes, row * inputs + column));
+                },
+            )),
             Float::F16 => Form::F16(half_panels(cpu, outputs, inputs, bytes)),
             Float::Bf16 => Form::Bf16(half_panels(cpu, outputs, inputs, bytes)),
         };
@@ -142,7 +150,7 @@ impl Weights {
             });
         }
         let per_group = |values: &[f32]| {
-            panels(cpu, outputs, groups, Line::ZERO, |line, lane, row, column| {
+            panels(cpu, outputs, groups, groups, Line::ZERO, |line, lane, row, column| {
                 line.0[lane] = values[row * groups + column];
             })
         };
@@ -183,7 +191,7 @@ impl Weights {
         assert!(i < self.outputs, "row {i} of {}", self.outputs);
         assert_eq!(out.len(), self.inputs, "length of a row");
         let (panel, lane) = (i / LANES, i % LANES);
-        let first = panel * self.inputs;
+        let first = panel * self.inputs.next_multiple_of(QUAD);
         match &self.form {
             Form::F32(lines) => out
                 .iter_mut()
@@ -200,10 +208,10 @@ impl Weights {
                     .for_each(|(o, line)| *o = bf16::from_bits(line.0[lane]).to_f32());
             }
             Form::Codes(c) => {
-                let groups = self.inputs / 4 >> c.group_shift;
+                let groups = (self.inputs / 4) >> c.group_shift;
                 for (k, o) in out.iter_mut().enumerate() {
                     let code = c.codes[first / 4 + k / 4].0[4 * lane + k % 4];
-                    let group = panel * groups + (k / 4 >> c.group_shift);
+                    let group = panel * groups + ((k / 4) >> c.group_shift);
                     *o = f32::from(code).mul_add(c.scales[group].0[lane], c.biases[group].0[lane]);
                 }
             }
@@ -216,24 +224,32 @@ fn element<const N: usize>(bytes: &[u8], i: usize) -> [u8; N] {
 }
 
 fn half_panels(cpu: &Cpu, outputs: usize, inputs: usize, bytes: &[u8]) -> Vec<HalfLine> {
-    panels(cpu, outputs, inputs, HalfLine([0; LANES]), |line, lane, row, column| {
-        line.0[lane] = u16::from_le_bytes(element(bytes, row * inputs + column));
-    })
+    panels(
+        cpu,
+        outputs,
+        inputs,
+        inputs.next_multiple_of(QUAD),
+        HalfLine([0; LANES]),
+        |line, lane, row, column| {
+            line.0[lane] = u16::from_le_bytes(element(bytes, row * inputs + column));
+        },
+    )
 }
 
-/// Lines `[outputs / 16][columns]`; `set(line, lane, row, column)` fills each element that exists.
+/// Lines `[outputs / 16][length]`; `set(line, lane, row, column)` fills each element of `[outputs, columns]`.
 fn panels<L: Copy + Send>(
     cpu: &Cpu,
     outputs: usize,
     columns: usize,
+    length: usize,
     zero: L,
     set: impl Fn(&mut L, usize, usize, usize) + Sync,
 ) -> Vec<L> {
-    let mut lines = vec![zero; outputs.div_ceil(LANES) * columns];
+    let mut lines = vec![zero; outputs.div_ceil(LANES) * length];
     if !lines.is_empty() {
-        cpu.for_each_chunk(&mut lines, columns, |panel, lines| {
+        cpu.for_each_chunk(&mut lines, length, |panel, lines| {
             let rows = LANES.min(outputs - panel * LANES);
-            for (column, line) in lines.iter_mut().enumerate() {
+            for (column, line) in lines[..columns].iter_mut().enumerate() {
                 for lane in 0..rows {
                     set(line, lane, panel * LANES + lane, column);
                 }

@@ -54,6 +54,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn broadcast(self, from: &f32) -> Self::F {
+        [registers!(_mm256_broadcast_ss(from)); 2]
+    }
+
+    #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Self::F {
         let (halves, _) = from.as_chunks::<8>();
         // SAFETY: reads the 32 bytes of a half, aligned or not; the CPU has AVX, proved by `self`.

@@ -53,6 +53,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn broadcast(self, from: &f32) -> Self::F {
+        // SAFETY: reads the 4 bytes of `from`; SSE is part of x86-64.
+        let one = unsafe { _mm_load_ss(from) };
+        registers!(_mm512_broadcastss_ps(one))
+    }
+
+    #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Self::F {
         // SAFETY: reads the 64 bytes of `from`, aligned or not; the CPU has AVX-512 F, proved by `self`.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }

@@ -28,6 +28,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn broadcast(self, from: &f32) -> Self::F {
+        [*from; LANES]
+    }
+
+    #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Self::F {
         *from
     }

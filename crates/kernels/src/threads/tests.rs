@@ -24,7 +24,7 @@ fn many_short_regions_lose_nothing() {
     let pool = ThreadPool::new(3);
     let mut sums = [0u64; 4];
     for round in 0..20_000 {
-        let cells = sums.each_mut().map(|sum| Mutex::new(sum));
+        let cells = sums.each_mut().map(Mutex::new);
         pool.run(4, |i| **cells[i].lock().unwrap() += 1);
         if round % 1000 == 0 {
             thread::sleep(Duration::from_micros(200)); // long enough for the workers to sleep
