@@ -62,7 +62,7 @@ pub(crate) struct ConsoleArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Transcribe(TranscribeArgs),
+    Transcribe(Box<TranscribeArgs>),
     /// Print a script that completes this program's commands and options
     #[command(
         after_help = "Example:\n  whisper-speedtest completions bash > ~/.local/share/bash-completion/completions/whisper-speedtest"
@@ -357,7 +357,7 @@ mod tests {
 
     fn transcribe(line: &str) -> TranscribeArgs {
         match parse(line.split_whitespace().map(OsString::from)).unwrap().command {
-            Command::Transcribe(args) => args,
+            Command::Transcribe(args) => *args,
             other => panic!("expected transcribe, found {other:?}"),
         }
     }

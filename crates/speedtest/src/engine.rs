@@ -92,7 +92,7 @@ impl Engine {
 
         let options = options(args)?;
         let mut transcription = transcribe(&self.model, &mel, &options).with_context(|| input.to_string())?;
-        while let Some(segment) = transcription.next() {
+        for segment in transcription.by_ref() {
             listener.segment(&segment.with_context(|| input.to_string())?)?;
             listener.progress(options.monitor.frames_done() as f64 / 100.0, duration_s);
         }

@@ -102,6 +102,10 @@ impl Encoder {
 /// Source: `sinusoids`, openai/whisper `model.py`.
 fn sinusoids(length: usize, channels: usize) -> Vec<f32> {
     let half = channels / 2;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "computed in f64, then rounded, as in Python"
+    )]
     let log_timescale = (10000_f64.ln() / (half as f64 - 1.0)) as f32;
     let frequencies: Vec<f32> = (0..half).map(|i| (-log_timescale * i as f32).exp()).collect();
     let row = |t: usize| {

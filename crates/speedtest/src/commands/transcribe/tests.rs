@@ -14,7 +14,7 @@ use whisper::transcript::Transcript;
 fn args(line: &str) -> TranscribeArgs {
     let line = format!("whisper-speedtest transcribe {line}");
     match cli::parse(line.split_whitespace().map(OsString::from)).unwrap().command {
-        Command::Transcribe(args) => args,
+        Command::Transcribe(args) => *args,
         other => panic!("expected transcribe, found {other:?}"),
     }
 }
