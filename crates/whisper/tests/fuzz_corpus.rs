@@ -1,5 +1,4 @@
 //! What the fuzz targets for checkpoints do, over the inputs kept under `fuzz/corpus`.
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::io::Write as _;

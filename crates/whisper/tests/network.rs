@@ -1,4 +1,9 @@
 //! The network against numbers made by MLX in float32.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking; its data is known"
+)]
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
 //! Real checkpoints, and synthetic ones with every kind of fault.
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of our own making")]
 
 mod faults;

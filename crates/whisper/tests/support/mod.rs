@@ -1,5 +1,6 @@
 //! What the tests share: where data lies, arrays of numpy, and how a skipped test says so.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
