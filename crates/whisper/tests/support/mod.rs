@@ -30,9 +30,9 @@ pub(crate) fn bundled() -> PathBuf {
     root().join("assets/whisper-base-mlx-5bit")
 }
 
-/// Loads a model folder.
+/// Loads a model folder, to run on one thread: tests run side by side, and threads change no bit.
 pub(crate) fn load(folder: &Path, isa: Isa) -> CpuModel {
-    CpuModel::load(Checkpoint::open(folder).unwrap(), Cpu::with(isa, 2)).unwrap()
+    CpuModel::load(Checkpoint::open(folder).unwrap(), Cpu::with(isa, 1)).unwrap()
 }
 
 /// A `.npy` array of 32-bit floats or integers of any kind, as `f64`, with its shape.
