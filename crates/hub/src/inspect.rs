@@ -171,6 +171,7 @@ impl Problem {
 pub(crate) fn inspect(
     root: &Path,
     request: &Request,
+    depth: Depth,
     cancel: &Cancel,
     events: &mut dyn FnMut(Event),
 ) -> Result<Report> {
@@ -179,7 +180,6 @@ pub(crate) fn inspect(
     let mut look = Look {
         repo: &repo,
         request,
-        depth,
         cancel,
         events,
         partials: &partials,
