@@ -16,12 +16,14 @@ mod tree;
 
 // what is on disk
 mod cache;
+mod carry;
 mod disk;
 mod env;
 mod inspect;
 mod lock;
 mod place;
 mod structure;
+mod tidy;
 
 // what is on the network
 #[cfg(feature = "network")]
@@ -56,4 +58,5 @@ pub use layout::{RepoDir, partial_of};
 pub use name::{Commit, FilePath, RepoId, Revision};
 #[cfg(feature = "network")]
 pub use settings::{Flow, Settings};
+pub use tidy::{Garbage, Waste};
 pub use tree::{CONFIG, Entry, Files, Tree, WEIGHTS};

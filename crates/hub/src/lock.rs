@@ -50,6 +50,23 @@ impl Lock {
         }
     }
 
+    /// The lock, if nobody else holds it; without waiting.
+    pub(crate) fn if_free(path: &Path) -> Option<Lock> {
+        create_dir(path.parent()?).ok()?;
+        let file = open(path).ok()?;
+        match file.try_lock() {
+            Ok(()) => Some(Lock {
+                file: Some(file),
+                waited: false,
+            }),
+            Err(std::fs::TryLockError::WouldBlock) => None,
+            Err(std::fs::TryLockError::Error(_)) => Some(Lock {
+                file: None,
+                waited: false,
+            }),
+        }
+    }
+
     /// Whether it keeps others out.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.file.is_some()

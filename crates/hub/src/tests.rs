@@ -4,6 +4,7 @@
 mod fakehub;
 
 mod disk;
+mod interop;
 mod process;
 mod reading;
 mod transfer;
@@ -46,14 +47,14 @@ fn at(repo: &str, revision: &str) -> Request {
     }
 }
 
-/// Patience counted in milliseconds.
+/// Patient with a busy machine, quick to try again.
 fn settings(endpoint: &str) -> Settings {
     Settings {
         token: Some(Token::new(TOKEN).unwrap()),
         proxies: false,
         patience: Patience {
-            connect: Duration::from_secs(2),
-            read: Duration::from_millis(600),
+            connect: Duration::from_secs(20),
+            read: Duration::from_secs(20),
             attempts: 4,
             pause: Duration::from_millis(10),
             longest_pause: Duration::from_secs(5),
@@ -87,6 +88,11 @@ impl Bench {
         let bench = Bench::new();
         let weights = bench.hub.model(REPO, len);
         (bench, weights)
+    }
+
+    /// For servers that fall silent: long enough for a busy machine, short enough for a test.
+    fn impatient(&mut self) {
+        self.settings.patience.read = Duration::from_millis(1500);
     }
 
     fn disk(&mut self, disk: impl Disk + 'static) {

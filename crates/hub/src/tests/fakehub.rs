@@ -76,6 +76,8 @@ struct File {
     data: Arc<Vec<u8>>,
     lfs: bool,
     etag: String,
+    /// The name in the storage, whatever the listing says.
+    key: String,
     size: u64,
 }
 
@@ -626,16 +628,13 @@ impl Shared {
             ("Accept-Ranges".to_owned(), "bytes".to_owned()),
         ];
         if file.lfs {
-            let storage = sha256(&file.data);
+            let key = &file.key;
             headers.push(("X-Linked-Etag".into(), etag));
             headers.push(("X-Linked-Size".into(), file.size.to_string()));
             headers.push(("ETag".into(), "\"redirect-etag\"".into()));
             headers.push((
                 "Location".into(),
-                format!(
-                    "http://127.0.0.1:{}/cdn/{storage}?Expires=1&Signature=SECRET",
-                    self.storage
-                ),
+                format!("http://127.0.0.1:{}/cdn/{key}?Expires=1&Signature=SECRET", self.storage),
             ));
             return Answer {
                 status: 302,
@@ -737,6 +736,16 @@ fn error(status: u16, code: &str, message: &str) -> Answer {
         headers,
         body: Arc::new(format!("{{\"error\":\"{message}\"}}").into_bytes()),
     }
+}
+
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'/' => out.push(byte.into()),
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+        out
+    })
 }
 
 fn decode(text: &str) -> String {

@@ -256,7 +256,8 @@ fn cut_connections() {
             ..Fault::default()
         },
     ] {
-        let (mut bench, weights) = Bench::with_model(7 * MB);
+        let (mut bench, weights) = Bench::with_model(3 * MB + 1000);
+        bench.impatient();
         bench.hub.rule("storage:", None, fault);
         let snapshot = bench.pull().unwrap();
         assert_eq!(weights_of(&snapshot), weights);
@@ -469,6 +470,7 @@ fn dead_and_slow_servers() {
         );
         assert_eq!(weights_of(&bench.pull().unwrap()), weights, "{place}");
         let (mut bench, weights) = Bench::with_model(MB);
+        bench.impatient();
         bench.hub.rule(
             place,
             1,
@@ -480,6 +482,7 @@ fn dead_and_slow_servers() {
         assert_eq!(weights_of(&bench.pull().unwrap()), weights, "{place}");
     }
     let (mut bench, weights) = Bench::with_model(MB);
+    bench.impatient();
     bench.hub.rule(
         "storage:",
         1,
@@ -654,6 +657,7 @@ fn several_connections() {
     bench.settings.flow.chunk = MB as u64;
     bench.settings.flow.observe = Duration::ZERO;
     bench.settings.flow.fast_enough = u64::MAX;
+    bench.impatient();
     bench.hub.rule_after(
         "storage:",
         3,
@@ -855,7 +859,6 @@ fn cancelled() {
         ("/revision/", status(503, &[("Retry-After", "4")])),
     ] {
         let (mut bench, weights) = Bench::with_model(20 * MB);
-        bench.settings.patience.read = Duration::from_secs(30);
         bench.hub.rule(place, None, fault);
         let cancel = Cancel::new();
         let raised = Arc::new(std::sync::Mutex::new(Instant::now()));
@@ -877,7 +880,6 @@ fn cancelled() {
             "{error} after {waited:?}"
         );
         bench.hub.clear_rules();
-        bench.settings.patience.read = Duration::from_millis(600);
         assert_eq!(weights_of(&bench.pull().unwrap()), weights);
         bench.assert_clean();
     }
