@@ -226,6 +226,7 @@ impl Client {
                         return Err(self.surprise(&url, "a redirect to https", &next.to_string()).into());
                     }
                     url = next;
+                    finish(body);
                 }
                 _ => return Err(self.refusal(&url, status, &parts.headers, body, subject)),
             }
@@ -307,11 +308,7 @@ impl Client {
             },
             _ => {
                 let told = header(headers, "x-error-message").map(str::to_owned);
-                let mut message = told.unwrap_or_else(|| error_text(body));
-                if let Some(token) = &self.token {
-                    message = message.replace(token.secret(), "(token)"); // some servers repeat what they refuse
-                }
-                let message = printable(&message);
+                let message = self.without_token(&told.unwrap_or_else(|| error_text(body)));
                 Error::Status {
                     address: url.to_string(),
                     status,
@@ -348,7 +345,15 @@ impl Client {
         Error::Answer {
             address: url.to_string(),
             expected: expected.to_owned(),
-            found: printable(found),
+            found: self.without_token(found),
+        }
+    }
+
+    /// A server's words, printable, and without the token: some repeat what they refuse.
+    fn without_token(&self, text: &str) -> String {
+        match &self.token {
+            Some(token) => printable(&text.replace(token.secret(), "(token)")),
+            None => printable(text),
         }
     }
 }
@@ -365,6 +370,13 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Watch<'a> {
     pub(crate) cancel: &'a Cancel,
     pub(crate) events: &'a mut dyn FnMut(Event),
+}
+
+/// Reads the few words of a redirect, so that the connection can be used again.
+fn finish(mut body: Body) {
+    if body.content_length().is_some_and(|len| len <= 16 << 10) {
+        let _ = body.as_reader().read_to_end(&mut Vec::new());
+    }
 }
 
 pub(crate) fn unreachable(url: &Url, reason: &str) -> Error {

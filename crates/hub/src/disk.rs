@@ -25,11 +25,12 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
     fn symlink(&self, target: &Path, link: &Path) -> io::Result<()> {
         #[cfg(unix)]
-        return std::os::unix::fs::symlink(target, link);
+        let made = std::os::unix::fs::symlink(target, link);
         #[cfg(windows)]
-        return std::os::windows::fs::symlink_file(target, link);
+        let made = std::os::windows::fs::symlink_file(target, link);
         #[cfg(not(any(unix, windows)))]
-        return Err(io::ErrorKind::Unsupported.into());
+        let made = Err(io::ErrorKind::Unsupported.into());
+        made
     }
 
     /// `false` while another process holds the lock.

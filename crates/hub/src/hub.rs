@@ -172,9 +172,9 @@ impl Hub {
             }
             if worker.is_finished() {
                 while let (None, Ok(event)) = (deadline, receiver.try_recv()) {
+                    shown.update(&progress, events);
                     events(event);
                 }
-                shown.update(&progress, events);
                 let result = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 return if deadline.is_some() {
                     result.map_err(|_| Error::Cancelled)
@@ -215,9 +215,7 @@ struct Shown {
 impl Shown {
     fn update(&mut self, progress: &Progress, events: &mut dyn FnMut(Event)) {
         let Some(counters) = progress.0.get() else { return };
-        if self.done.is_empty() {
-            self.done = vec![0; counters.len()];
-        }
+        self.done.resize(counters.len(), 0);
         for (file, (counter, shown)) in counters.iter().zip(&mut self.done).enumerate() {
             let done = counter.done.load(Ordering::Relaxed).min(counter.size);
             if done > *shown {
@@ -228,9 +226,6 @@ impl Shown {
                     done,
                     all_done: self.all,
                 });
-                if done == counter.size {
-                    events(Event::Finished { file });
-                }
             }
         }
     }
@@ -369,7 +364,7 @@ fn fetch_all(job: &Job, progress: &Progress, commit: &Commit, wants: Vec<Want>) 
             scope.spawn(|| {
                 let next = || lock(&queue).pop_front(); // a function, so that the lock is not held while the file is fetched
                 while let Some(files) = next() {
-                    if let Err(error) = place_content(job, commit, &files) {
+                    if let Err(error) = place_content(job, commit, &files, &wants) {
                         // The first that is not a consequence of another.
                         let mut failed = lock(&failed);
                         if failed
@@ -392,12 +387,15 @@ fn fetch_all(job: &Job, progress: &Progress, commit: &Commit, wants: Vec<Want>) 
 }
 
 /// One content, and all files that have it.
-fn place_content(job: &Job, commit: &Commit, files: &[&Want]) -> Result<()> {
+fn place_content(job: &Job, commit: &Commit, files: &[&Want], all: &[Want]) -> Result<()> {
     let Want { digest, size, .. } = files[0];
     job.fetch(files[0])?;
     for want in files {
         place::pointer(&*job.disk, &job.dir, commit, &want.path, digest, *size)?;
         want.done.store(*size, Ordering::Relaxed);
+        if let Some(file) = all.iter().position(|other| other.path == want.path) {
+            job.tell(Event::Finished { file });
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod fakehub;
 
 mod disk;
 mod interop;
+mod measure;
 mod process;
 mod reading;
 mod transfer;

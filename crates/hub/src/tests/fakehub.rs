@@ -205,6 +205,7 @@ impl FakeHub {
                 File {
                     data,
                     lfs: *lfs,
+                    key: etag.clone(),
                     etag,
                     size,
                 },

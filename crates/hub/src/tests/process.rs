@@ -56,15 +56,22 @@ fn child() {
         })
         .unwrap();
     println!("\nfetched {}", snapshot.fetched);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap_or("0 kB")
+        .trim();
+    println!("\npeak {peak}");
 }
 
-struct Process {
+pub(super) struct Process {
     child: Child,
     lines: io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Process {
-    fn start(bench: &Bench, stop: &str) -> Process {
+    pub(super) fn start(bench: &Bench, stop: &str) -> Process {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::process::child", "--nocapture"])
             .env("HUB_TEST_ENDPOINT", bench.hub.url())
@@ -78,7 +85,7 @@ impl Process {
         Process { child, lines }
     }
 
-    fn wait_for(&mut self, word: &str) -> String {
+    pub(super) fn wait_for(&mut self, word: &str) -> String {
         self.lines
             .by_ref()
             .map(Result::unwrap)
