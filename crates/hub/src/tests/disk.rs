@@ -1,0 +1,272 @@
+//! Disks that are full, read-only, or know no links and no locks.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::fakehub::{COMMIT, MB};
+use super::*;
+use crate::inspect::{Depth, State};
+
+/// Room for so many bytes.
+#[derive(Debug)]
+struct Small(AtomicU64);
+
+impl Disk for Small {
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(u64::MAX) // somebody else fills it after we have asked
+    }
+
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        let len = bytes.len() as u64;
+        self.0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(len))
+            .map_err(|_| io::Error::from(ErrorKind::StorageFull))?;
+        io::Write::write_all(file, bytes)
+    }
+}
+
+#[derive(Debug)]
+struct NoLinks;
+
+impl Disk for NoLinks {
+    fn symlink(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(ErrorKind::PermissionDenied.into())
+    }
+}
+
+#[derive(Debug)]
+struct NoLocks;
+
+impl Disk for NoLocks {
+    fn try_lock(&self, _: &File) -> io::Result<bool> {
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
+/// Renaming to a path that contains the text fails for lack of room.
+#[derive(Debug)]
+struct NoRoomFor(&'static str);
+
+impl Disk for NoRoomFor {
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if to.to_string_lossy().contains(self.0) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        fs::rename(from, to)
+    }
+}
+
+/// (21) Full while a file comes, while a file gets its name, while the branch is noted: an error that says so, nothing half done, the
+/// disk not left full, and the next attempt works.
+#[test]
+fn full() {
+    for room in [0, 200, 1000, MB as u64, 2 * MB as u64 + 5000] {
+        let (mut bench, weights) = Bench::with_model(4 * MB);
+        bench.disk(Small(AtomicU64::new(room)));
+        let error = bench.pull().unwrap_err();
+        assert!(error.is_disk_full(), "{room}: {error}");
+        assert!(bench.parts().is_empty(), "{room}");
+        assert!(!bench.repo().refs().join("main").exists());
+        bench.disk(crate::disk::System);
+        assert_eq!(weights_of(&bench.pull().unwrap()), weights);
+        bench.assert_clean();
+    }
+    for place in ["blobs", "snapshots", "trees", "refs"] {
+        let (mut bench, weights) = Bench::with_model(MB);
+        bench.disk(NoRoomFor(place));
+        assert!(bench.pull().unwrap_err().is_disk_full(), "{place}");
+        bench.assert_clean();
+        bench.disk(crate::disk::System);
+        assert_eq!(weights_of(&bench.pull().unwrap()), weights);
+        bench.assert_clean();
+    }
+}
+
+/// (21) The real thing, where a small file system can be mounted: asked before the first byte.
+#[test]
+#[cfg(target_os = "linux")]
+fn full_for_real() {
+    let (mut bench, _) = Bench::with_model(4 * MB);
+    let cache = bench.cache().root().to_path_buf();
+    fs::create_dir(&cache).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=2m", "none"])
+        .arg(&cache)
+        .output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: full_for_real: no file system can be mounted here");
+        return;
+    }
+    let preflight = bench.pull().unwrap_err();
+    let seen = bench.hub.count("/resolve/");
+    /// Lies about its room.
+    #[derive(Debug)]
+    struct Optimist;
+    impl Disk for Optimist {
+        fn free(&self, _: &Path) -> io::Result<u64> {
+            Ok(u64::MAX)
+        }
+    }
+    bench.disk(Optimist);
+    let written = bench.pull().unwrap_err();
+    let parts = bench.parts();
+    std::process::Command::new("umount").arg(&cache).status().unwrap();
+    assert!(
+        matches!(preflight, crate::Error::DiskFull { needed, free, .. } if needed > 4_000_000 && free <= 2 << 20),
+        "{preflight}"
+    );
+    assert_eq!(seen, 0);
+    assert!(written.is_disk_full(), "{written}");
+    assert!(parts.is_empty());
+}
+
+/// (22) A warm cache may be read-only; a cold one is an error; odd places work.
+#[test]
+fn odd_places() {
+    let (mut bench, weights) = Bench::with_model(MB);
+    /// Writes nothing, renames nothing.
+    #[derive(Debug)]
+    struct ReadOnly;
+    impl Disk for ReadOnly {
+        fn write(&self, _: &mut File, _: &[u8]) -> io::Result<()> {
+            Err(ErrorKind::ReadOnlyFilesystem.into())
+        }
+        fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Err(ErrorKind::ReadOnlyFilesystem.into())
+        }
+        fn symlink(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Err(ErrorKind::ReadOnlyFilesystem.into())
+        }
+    }
+    bench.disk(ReadOnly);
+    assert!(bench.pull().is_err());
+    bench.disk(crate::disk::System);
+    bench.pull().unwrap();
+    bench.disk(ReadOnly);
+    assert_eq!(weights_of(&bench.pull().unwrap()), weights); // asks the network, finds nothing new, writes nothing
+
+    let root = tempfile::tempdir().unwrap();
+    let odd = root.path().join("with space/ünï");
+    let hub = Hub::new(settings(&bench.hub.url()), Cache::new(&odd), vec![]);
+    assert_eq!(
+        weights_of(
+            &hub.snapshot(&request(REPO), Freshness::Cached, &Cancel::new(), &mut |_| {})
+                .unwrap()
+        ),
+        weights
+    );
+    let file = root.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let hub = Hub::new(settings(&bench.hub.url()), Cache::new(&file), vec![]);
+    assert!(matches!(
+        hub.snapshot(&request(REPO), Freshness::Cached, &Cancel::new(), &mut |_| {}),
+        Err(crate::Error::Io { .. })
+    ));
+    #[cfg(unix)]
+    {
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&odd, &link).unwrap();
+        assert_eq!(weights_of(&Cache::new(&link).find(&request(REPO)).unwrap()), weights);
+    }
+}
+
+/// (23) No right to make links: real files, found again, verified by the listing.
+#[test]
+fn without_links() {
+    let (mut bench, weights) = Bench::with_model(MB);
+    bench.disk(NoLinks);
+    let snapshot = bench.pull().unwrap();
+    assert_eq!(weights_of(&snapshot), weights);
+    assert!(!snapshot.dir.join("weights.safetensors").is_symlink());
+    bench.assert_clean();
+    bench.hub.forget();
+    assert_eq!(bench.pull().unwrap().fetched, 0);
+    let verify = |bench: &Bench| {
+        bench
+            .cache()
+            .inspect(&request(REPO), Depth::Hash, &Cancel::new(), &mut |_| {})
+            .unwrap()
+            .state
+    };
+    assert_eq!(verify(&bench), State::Verified);
+    // As huggingface_hub leaves it: the content moved, nothing in `blobs`.
+    fs::remove_dir_all(bench.repo().blobs()).unwrap();
+    assert_eq!(verify(&bench), State::Verified);
+    fs::write(snapshot.dir.join("config.json"), "{\"n_mels\": 90, \"n_vocab\": 51865}").unwrap();
+    assert_eq!(verify(&bench), State::Corrupt);
+}
+
+/// (17) No locks on this file system: the work goes on, other people's parts stay theirs.
+#[test]
+fn without_locks() {
+    let (mut bench, weights) = Bench::with_model(MB);
+    bench.disk(NoLocks);
+    let part = bench
+        .repo()
+        .blobs()
+        .join(format!("{}.incomplete", fakehub::sha256(&weights)));
+    write(part.clone(), &weights[..1000]);
+    assert_eq!(weights_of(&bench.pull().unwrap()), weights);
+    assert!(part.exists());
+}
+
+/// (24) Files are as the umask says, locks for the group, listings for their owner; (36) the layout is huggingface_hub's, by name.
+#[test]
+#[cfg(unix)]
+fn layout_and_modes() {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut bench, weights) = Bench::with_model(MB);
+    bench
+        .get(
+            &Request {
+                files: Files::All,
+                ..request(REPO)
+            },
+            Freshness::Newest,
+        )
+        .unwrap();
+    let mut found: Vec<String> = crate::cache::tree_of(bench.cache().root())
+        .into_iter()
+        .map(|(path, meta)| {
+            let name = path
+                .strip_prefix(bench.cache().root())
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            match fs::read_link(&path) {
+                Ok(target) => format!("{name} -> {}", target.display()),
+                Err(_) => format!("{name} {}", meta.len()),
+            }
+        })
+        .collect();
+    found.sort();
+    let digests = [
+        ("config.json", fakehub::git_sha(fakehub::CONFIG), fakehub::CONFIG.len()),
+        ("README.md", fakehub::git_sha(b"# model\n"), 8),
+        (".gitattributes", fakehub::git_sha(b"*.safetensors filter=lfs\n"), 25),
+        ("weights.safetensors", fakehub::sha256(&weights), weights.len()),
+    ];
+    let repo = "models--org--whisper";
+    let tree = bench.repo().tree(&COMMIT.parse().unwrap());
+    let mut expected = vec![
+        "CACHEDIR.TAG 191".to_owned(),
+        format!("{repo}/refs/main 40"),
+        format!("{repo}/trees/{COMMIT}.json {}", fs::metadata(&tree).unwrap().len()),
+    ];
+    for (path, digest, len) in &digests {
+        expected.push(format!(".locks/{repo}/{digest}.lock 0"));
+        expected.push(format!("{repo}/blobs/{digest} {len}"));
+        expected.push(format!("{repo}/snapshots/{COMMIT}/{path} -> ../../blobs/{digest}"));
+    }
+    expected.sort();
+    assert_eq!(found, expected);
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let lock = bench.repo().lock(&digests[0].1.parse().unwrap());
+    assert_eq!((mode(lock), mode(tree)), (0o664, 0o600));
+    let plain = bench.root.path().join("plain");
+    File::create(&plain).unwrap();
+    assert_eq!(mode(bench.repo().refs().join("main")), mode(plain.clone()));
+    assert_eq!(mode(bench.repo().blob(&digests[3].1.parse().unwrap())), mode(plain));
+}
