@@ -1,4 +1,9 @@
 //! The model store against a fake Hub: what goes right, and everything that can go wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking; a child talks to its test"
+)]
 
 #[allow(dead_code, reason = "shared with other crates' tests, which use other parts of it")]
 mod fakehub;

@@ -1,6 +1,7 @@
 //! Disks that are full, read-only, or know no links and no locks.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -95,7 +96,11 @@ fn full_for_real() {
         .arg(&cache)
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: full_for_real: no file system can be mounted here");
+        writeln!(
+            std::io::stderr(),
+            "skipped: full_for_real: no file system can be mounted here"
+        )
+        .unwrap();
         return;
     }
     let preflight = bench.pull().unwrap_err();

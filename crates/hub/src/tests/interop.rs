@@ -3,6 +3,7 @@
 //! `HUB_TEST_PYTHON` names interpreters (separated by `:`) that have `huggingface_hub`; else `python3` is tried. Without the package
 //! the tests are skipped, and say so.
 
+use std::io::Write as _;
 use std::process::Command;
 
 use super::fakehub::{COMMIT, MB};
@@ -27,7 +28,11 @@ fn pythons(test: &str) -> Vec<(String, String)> {
         })
         .collect();
     if found.is_empty() {
-        eprintln!("skipped: {test}: no Python with huggingface_hub (HUB_TEST_PYTHON names one)");
+        writeln!(
+            std::io::stderr(),
+            "skipped: {test}: no Python with huggingface_hub (HUB_TEST_PYTHON names one)"
+        )
+        .unwrap();
     }
     found
 }

@@ -1,5 +1,6 @@
 //! Speed and memory against `curl`: `cargo test --release -p hub measure -- --ignored --nocapture`.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::*;
 fn throughput() {
     let root = Path::new("/dev/shm");
     if !root.is_dir() || Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("skipped: throughput: no /dev/shm or no curl");
+        writeln!(std::io::stderr(), "skipped: throughput: no /dev/shm or no curl").unwrap();
         return;
     }
     let (mut bench, _) = Bench::with_model(1000 * MB);
