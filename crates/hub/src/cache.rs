@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::inspect::{self, Depth, Report, Request, names};
 use crate::layout::{RepoDir, partial_of};
@@ -63,7 +63,7 @@ impl Cache {
     /// Looks at a model: see [`Depth`] for how closely.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]; what cannot be read is part of the report.
+    /// [`Cancelled`](crate::Error::Cancelled); what cannot be read is part of the report.
     pub fn inspect(
         &self,
         request: &Request,
@@ -151,15 +151,4 @@ pub(crate) fn tree_of(dir: &Path) -> Vec<(PathBuf, Metadata)> {
 /// The model in the first of these caches that has it complete.
 pub fn find(caches: &[Cache], request: &Request) -> Option<Snapshot> {
     caches.iter().find_map(|cache| cache.find(request))
-}
-
-impl Snapshot {
-    /// The error for a model that is not on disk while the network is off.
-    pub(crate) fn offline(request: &Request) -> Error {
-        let what = match &request.revision {
-            Some(revision) => format!("{} at {revision}", request.repo),
-            None => request.repo.to_string(),
-        };
-        Error::Offline { what }
-    }
 }

@@ -125,7 +125,11 @@ impl Cache {
         };
         let repo = RepoDir::new(self.root(), &source.repo);
         place::prepare(&System, &repo)?;
-        self.check_room(&repo, &source)?;
+        let missing = source
+            .files
+            .iter()
+            .filter(|(_, _, digest, size)| !place::has_blob(&repo, digest, *size));
+        place::check_room(&System, self.root(), missing.map(|(.., size)| size).sum())?;
         for (path, from, digest, size) in &source.files {
             let lock = Lock::acquire(&System, &repo.lock(digest), cancel, || {
                 events(Event::Waiting {
@@ -162,22 +166,6 @@ impl Cache {
             note: None,
             fetched: 0,
         })
-    }
-
-    fn check_room(&self, repo: &RepoDir, source: &Source) -> Result<()> {
-        let missing = source
-            .files
-            .iter()
-            .filter(|(_, _, digest, size)| !place::has_blob(repo, digest, *size));
-        let needed = missing.map(|(.., size)| size).sum();
-        match fs4::available_space(self.root()) {
-            Ok(free) if free < needed => Err(Error::DiskFull {
-                dir: self.root().to_path_buf(),
-                needed,
-                free,
-            }),
-            _ => Ok(()),
-        }
     }
 }
 

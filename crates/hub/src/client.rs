@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use ureq::http::HeaderMap;
 use ureq::{Agent, Body};
 
-pub(crate) use retry::Attempts;
 pub use retry::Patience;
 use retry::asked_pause;
+pub(crate) use retry::{Attempts, Failure};
 pub(crate) use url::Url;
 use url::encode;
 
@@ -47,18 +47,6 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
     /// Content that the Hub announced on the way, which storage behind a redirect does not know.
     pub(crate) linked_etag: Option<String>,
-}
-
-/// Why an attempt failed, and how long the server wants to be left alone.
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    pub(crate) pause: Option<std::time::Duration>,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure { error, pause: None }
-    }
 }
 
 impl Client {
@@ -217,15 +205,8 @@ impl Client {
                     });
                 }
                 301 | 302 | 303 | 307 | 308 => {
-                    let location = header(&parts.headers, "location")
-                        .ok_or_else(|| self.surprise(&url, "a redirect with an address", "none"))?;
-                    let next = url
-                        .join(location)
-                        .map_err(|_| self.surprise(&url, "a redirect to an address", "something else"))?;
-                    if self.endpoint.is_encrypted() && !next.is_encrypted() {
-                        return Err(self.surprise(&url, "a redirect to https", &next.to_string()).into());
-                    }
-                    url = next;
+                    let location = header(&parts.headers, "location");
+                    url = self.follow(&url, location)?;
                     finish(body);
                 }
                 _ => return Err(self.refusal(&url, status, &parts.headers, body, subject)),
@@ -234,6 +215,18 @@ impl Client {
         Err(self
             .surprise(&url, "at most 10 redirects", "more: they go in a circle")
             .into())
+    }
+
+    /// Where a redirect leads.
+    fn follow(&self, from: &Url, location: Option<&str>) -> Result<Url> {
+        let location = location.ok_or_else(|| self.surprise(from, "a redirect with an address", "none"))?;
+        let next = from
+            .join(location)
+            .map_err(|_| self.surprise(from, "a redirect to an address", "something else"))?;
+        if self.endpoint.is_encrypted() && !next.is_encrypted() {
+            return Err(self.surprise(from, "a redirect to https", &next.to_string()));
+        }
+        Ok(next)
     }
 
     /// A JSON answer and the page after it, asked for again as patience allows.
@@ -251,7 +244,7 @@ impl Client {
             };
             watch.cancel.check()?;
             let reason = failure.error.to_string();
-            let after = attempts.after(failure.error, failure.pause)?;
+            let after = attempts.after(failure)?;
             (watch.events)(Event::Retrying { reason, after });
             watch.cancel.sleep(after)?;
         }
@@ -321,7 +314,9 @@ impl Client {
             header(headers, "ratelimit"),
             SystemTime::now(),
         );
-        Failure { error, pause }
+        // Storage refuses signed links that have expired; the Hub gives out new ones.
+        let again = error.is_outage() || !from_hub;
+        Failure { error, pause, again }
     }
 
     /// What went wrong below HTTP. The library's own words may repeat an address with its query, so they are used only where they do not.
@@ -407,4 +402,47 @@ fn error_text(mut body: Body) -> String {
     let mut bytes = Vec::new();
     let _ = body.as_reader().take(4096).read_to_end(&mut bytes);
     serde_json::from_slice(&bytes).map_or_else(|_| String::new(), |Told { error }| error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain http only where the user named it.
+    #[test]
+    fn no_way_down_to_http() {
+        let follow = |endpoint: &str, location: &str| {
+            let client = Client::new(&Settings::new(endpoint), "x").unwrap();
+            client.follow(&client.endpoint, Some(location)).map(|url| url.full())
+        };
+        assert_eq!(
+            follow("https://hub.co", "https://cdn.co/x?S=1").unwrap(),
+            "https://cdn.co/x?S=1"
+        );
+        assert!(follow("https://hub.co", "http://hub.co/x").is_err());
+        assert!(follow("https://hub.co", "http://127.0.0.1/x").is_err());
+        assert!(follow("http://mirror.local", "http://cdn.local/x").is_ok());
+    }
+
+    #[test]
+    fn endpoints() {
+        for bad in ["", "hub.co", "ftp://hub.co", "https://user:pw@hub.co", "https://"] {
+            assert!(Client::new(&Settings::new(bad), "x").is_err(), "{bad}");
+        }
+        let offline = Settings {
+            offline: true,
+            ..Settings::new("https://hub.co")
+        };
+        assert!(matches!(Client::new(&offline, "x"), Err(Error::Offline { .. })));
+    }
+
+    #[test]
+    fn pages() {
+        assert_eq!(
+            next_page("<https://h/a?cursor=x>; rel=\"next\""),
+            Some("https://h/a?cursor=x")
+        );
+        assert_eq!(next_page("<a>; rel=\"prev\", <b>; rel=\"next\""), Some("b"));
+        assert_eq!(next_page("nonsense"), None);
+    }
 }

@@ -81,7 +81,7 @@ impl Hub {
             return Ok(found);
         }
         let fresh = if self.settings.offline {
-            Err(Snapshot::offline(request))
+            Err(offline(request))
         } else {
             self.drive(request, &self.own, cancel, events, {
                 let (request, caches) = (request.clone(), self.caches());
@@ -153,6 +153,7 @@ impl Hub {
             cancel: Cancel::new(),
             events: sender,
             wide: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             fetched: AtomicU64::new(0),
         });
         let progress = Arc::new(Progress::default());
@@ -339,7 +340,7 @@ fn fetch_all(job: &Job, progress: &Progress, commit: &Commit, wants: Vec<Want>) 
             .for_each(|want| want.done.store(present, Ordering::Relaxed));
     }
     if needed > 0 {
-        check_room(job, needed)?;
+        place::check_room(&*job.disk, job.dir.cache(), needed)?;
         job.tell(Event::Started {
             repo: job.repo.clone(),
             commit: commit.clone(),
@@ -365,6 +366,7 @@ fn fetch_all(job: &Job, progress: &Progress, commit: &Commit, wants: Vec<Want>) 
                 let next = || lock(&queue).pop_front(); // a function, so that the lock is not held while the file is fetched
                 while let Some(files) = next() {
                     if let Err(error) = place_content(job, commit, &files, &wants) {
+                        job.fail(&error);
                         // The first that is not a consequence of another.
                         let mut failed = lock(&failed);
                         if failed
@@ -374,7 +376,6 @@ fn fetch_all(job: &Job, progress: &Progress, commit: &Commit, wants: Vec<Want>) 
                             *failed = Some(error);
                         }
                         lock(&queue).clear();
-                        job.abort();
                     }
                 }
             });
@@ -400,17 +401,13 @@ fn place_content(job: &Job, commit: &Commit, files: &[&Want], all: &[Want]) -> R
     Ok(())
 }
 
-/// The disk must have room before the first byte comes.
-fn check_room(job: &Job, needed: u64) -> Result<()> {
-    let dir = job.dir.cache();
-    match job.disk.free(dir) {
-        Ok(free) if free < needed => Err(Error::DiskFull {
-            dir: dir.to_path_buf(),
-            needed,
-            free,
-        }),
-        _ => Ok(()), // a system that cannot say is no reason to stop
-    }
+/// The error for a model that is not on disk while the network is off.
+fn offline(request: &Request) -> Error {
+    let what = match &request.revision {
+        Some(revision) => format!("{} at {revision}", request.repo),
+        None => request.repo.to_string(),
+    };
+    Error::Offline { what }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -40,7 +40,8 @@ mod cancel;
 mod error;
 mod event;
 
-#[cfg(all(test, feature = "network"))]
+#[cfg(test)]
+#[cfg(feature = "network")]
 mod tests;
 
 pub use cache::{Cache, DiskUse, Snapshot, find};

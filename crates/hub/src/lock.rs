@@ -14,6 +14,10 @@ use crate::error::{Error, Result};
 
 /// Held until dropped. The file stays, as everybody's do: removing it would let two hold "the" lock.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "network"),
+    expect(dead_code, reason = "only downloads ask what the lock is worth")
+)]
 pub(crate) struct Lock {
     /// `None` where the file system has no locks.
     file: Option<File>,
@@ -68,6 +72,7 @@ impl Lock {
     }
 
     /// Whether it keeps others out.
+    #[cfg(feature = "network")]
     pub(crate) fn is_exclusive(&self) -> bool {
         self.file.is_some()
     }

@@ -28,6 +28,18 @@ pub(crate) fn prepare(disk: &dyn Disk, repo: &RepoDir) -> Result<()> {
     Ok(())
 }
 
+/// The disk must have room before the first byte comes.
+pub(crate) fn check_room(disk: &dyn Disk, cache: &Path, needed: u64) -> Result<()> {
+    match disk.free(cache) {
+        Ok(free) if free < needed => Err(Error::DiskFull {
+            dir: cache.to_path_buf(),
+            needed,
+            free,
+        }),
+        _ => Ok(()), // a system that cannot say is no reason to stop
+    }
+}
+
 /// Whether the content with this hash is there, at its full size.
 pub(crate) fn has_blob(repo: &RepoDir, digest: &Digest, size: u64) -> bool {
     let blob = repo.blob(digest);

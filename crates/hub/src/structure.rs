@@ -86,6 +86,13 @@ impl<'de> Deserialize<'de> for Extent {
         struct Tensor {
             data_offsets: (u64, u64),
         }
+        #[derive(serde::Deserialize)]
+        #[expect(non_camel_case_types, reason = "the name in the file")]
+        enum Key {
+            __metadata__,
+            #[serde(other)]
+            Tensor, // whatever its name: none is kept
+        }
         struct Header;
         impl<'de> Visitor<'de> for Header {
             type Value = Extent;
@@ -96,14 +103,16 @@ impl<'de> Deserialize<'de> for Extent {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Extent, A::Error> {
                 let mut extent = Extent { end: 0, filled: 0 };
-                while let Some(key) = map.next_key::<String>()? {
-                    if key == "__metadata__" {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    }
+                while let Some(key) = map.next_key()? {
                     let Tensor {
                         data_offsets: (begin, end),
-                    } = map.next_value()?;
+                    } = match key {
+                        Key::__metadata__ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                        Key::Tensor => map.next_value()?,
+                    };
                     let len = end
                         .checked_sub(begin)
                         .ok_or_else(|| serde::de::Error::custom("end before begin"))?;

@@ -35,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) events: mpsc::Sender<Event>,
     /// Taken by the one file that may use several connections.
     pub(crate) wide: AtomicBool,
+    /// Whether the disk has turned out to be full.
+    pub(crate) full: AtomicBool,
     /// Bytes that came over the network.
     pub(crate) fetched: AtomicU64,
 }
@@ -56,10 +58,16 @@ impl Job {
         let _ = self.events.send(event); // nobody listens after a cancellation
     }
 
-    /// Stops all transfers: one has failed.
+    /// Stops all transfers.
     pub(crate) fn abort(&self) {
         self.cancel.cancel();
         self.client.shutdown();
+    }
+
+    /// Stops all transfers because one has failed.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.full.fetch_or(error.is_disk_full(), Ordering::Relaxed);
+        self.abort();
     }
 
     /// Makes sure that the blob is there, whole and verified.
@@ -84,7 +92,8 @@ impl Job {
             }
             Err(error) => {
                 // A full disk is worse for everybody on the machine than a download begun anew.
-                if error.is_disk_full() || matches!(error, Error::Damaged { .. }) {
+                self.fail(&error);
+                if self.full.load(Ordering::Relaxed) || matches!(error, Error::Damaged { .. }) {
                     part.discard();
                 }
                 Err(error)

@@ -36,6 +36,26 @@ impl Default for Patience {
     }
 }
 
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// How long the server wants to be left alone.
+    pub(crate) pause: Option<Duration>,
+    /// Whether another attempt could go better.
+    pub(crate) again: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure {
+            again: error.is_outage(),
+            error,
+            pause: None,
+        }
+    }
+}
+
 /// Failures since something last went well.
 pub(crate) struct Attempts<'a> {
     patience: &'a Patience,
@@ -52,10 +72,17 @@ impl<'a> Attempts<'a> {
         self.failed = 0;
     }
 
-    /// How long to wait before the next attempt; the error if there is to be none. `asked` is the server's own wish.
-    pub(crate) fn after(&mut self, error: Error, asked: Option<Duration>) -> Result<Duration, Error> {
+    /// How long to wait before the next attempt; the error if there is to be none.
+    pub(crate) fn after(
+        &mut self,
+        Failure {
+            error,
+            pause: asked,
+            again,
+        }: Failure,
+    ) -> Result<Duration, Error> {
         self.failed += 1;
-        if self.failed >= self.patience.attempts || !error.is_outage() {
+        if self.failed >= self.patience.attempts || !again {
             return Err(error);
         }
         let own = self
@@ -119,9 +146,12 @@ mod tests {
 
     #[test]
     fn gives_up() {
-        let outage = || Error::Unreachable {
-            address: "x".into(),
-            reason: "y".into(),
+        let outage = |pause| {
+            let error = Error::Unreachable {
+                address: "x".into(),
+                reason: "y".into(),
+            };
+            Failure { pause, ..error.into() }
         };
         let patience = Patience {
             attempts: 3,
@@ -129,15 +159,12 @@ mod tests {
             ..Patience::default()
         };
         let mut attempts = Attempts::new(&patience);
-        assert_eq!(attempts.after(outage(), None).unwrap(), Duration::from_millis(1));
-        assert_eq!(attempts.after(outage(), None).unwrap(), Duration::from_millis(2));
+        assert_eq!(attempts.after(outage(None)).unwrap(), Duration::from_millis(1));
+        assert_eq!(attempts.after(outage(None)).unwrap(), Duration::from_millis(2));
         attempts.progress();
-        assert!(
-            attempts
-                .after(outage(), Some(Duration::from_secs(3)))
-                .is_ok_and(|pause| pause.as_secs() == 3)
-        );
-        assert!(attempts.after(outage(), Some(Duration::from_secs(1_000_000))).is_err());
-        assert!(Attempts::new(&patience).after(Error::Cancelled, None).is_err());
+        let asked = |seconds| outage(Some(Duration::from_secs(seconds)));
+        assert_eq!(attempts.after(asked(3)).unwrap(), Duration::from_secs(3));
+        assert!(attempts.after(asked(1_000_000)).is_err());
+        assert!(Attempts::new(&patience).after(Error::Cancelled.into()).is_err());
     }
 }

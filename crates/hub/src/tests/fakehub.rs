@@ -644,10 +644,7 @@ impl Shared {
             };
         }
         if state.small_by_redirect {
-            let to = format!(
-                "/api/resolve-cache/models/{name}/{commit}/{}?etag=x",
-                path.replace(' ', "%20")
-            );
+            let to = format!("/api/resolve-cache/models/{name}/{commit}/{}?etag=x", encode(path));
             headers.push(("Location".into(), to));
             return Answer {
                 status: 307,

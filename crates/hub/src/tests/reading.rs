@@ -573,5 +573,6 @@ fn twenty_models() {
     };
     let best = (0..5).map(|_| look()).min().unwrap();
     eprintln!("20 models in {best:?}");
-    assert!(best < Duration::from_millis(50), "{best:?}");
+    let limit = if cfg!(debug_assertions) { 250 } else { 50 }; // the promise is the program's, not the test build's
+    assert!(best < Duration::from_millis(limit), "{best:?}");
 }

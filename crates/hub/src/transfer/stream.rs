@@ -55,8 +55,8 @@ pub(super) fn stream(job: &Job, want: &Want, from: u64, sink: &mut dyn FnMut(&[u
         });
         transfer.lock().stop.get_or_insert(Stop::Done);
         transfer.changed.notify_all();
-        if result.is_err() {
-            job.abort(); // so that connections do not wait for bytes that nobody needs
+        if let Err(error) = &result {
+            job.fail(error); // so that connections do not wait for bytes that nobody needs
         }
         result
     });
@@ -225,12 +225,12 @@ impl Transfer<'_> {
                     }
                     Err(Trouble::Stop(stop)) => return Err(stop),
                     Err(Trouble::Expired) => *source = None,
-                    Err(Trouble::Failure(Failure { error, pause })) => {
+                    Err(Trouble::Failure(failure)) => {
                         *source = None;
                         self.lock().storage = None;
                         self.job.cancel.check().map_err(Stop::Failed)?;
-                        let reason = error.to_string();
-                        let after = attempts.after(error, pause).map_err(Stop::Failed)?;
+                        let reason = failure.error.to_string();
+                        let after = attempts.after(failure).map_err(Stop::Failed)?;
                         self.job.tell(Event::Retrying { reason, after });
                         self.job.cancel.sleep(after).map_err(Stop::Failed)?;
                     }
