@@ -17,6 +17,7 @@ mod ffmpeg;
 mod input;
 mod mp4;
 mod mpeg;
+mod ogg;
 mod opus;
 mod pcm;
 mod resample;

@@ -11,7 +11,7 @@ use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP1, FORMAT_ID_MP2, FORMAT_ID_MP3,
+    FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP1, FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG,
 };
 use symphonia::core::formats::{FormatId, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
@@ -19,7 +19,7 @@ use symphonia::core::io::MediaSourceStream;
 use super::decode::Found;
 use super::opus::{self, OpusDecoder};
 use super::track::{Clock, Fault, Packet, Packets, Track};
-use super::{mp4, mpeg};
+use super::{mp4, mpeg, ogg};
 
 /// The decoders of Symphonia, and Opus.
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
@@ -82,9 +82,12 @@ fn from_reader(
         .min()
         .unwrap_or(0)
         .max(0);
-    let (mut end, mut stated) = (None, None);
+    let (mut end, mut stated, mut unfinished) = (None, None, false);
     if format == FORMAT_ID_FLAC {
         stated = track.num_frames.map(|frames| clock.seconds(frames));
+    }
+    if format == FORMAT_ID_OGG {
+        unfinished = !ogg::is_finished(&mut &file);
     }
     if format == FORMAT_ID_ISOMP4 {
         let edit = mp4::edits(&mut BufReader::new(file))
@@ -93,7 +96,14 @@ fn from_reader(
             .unwrap_or_default();
         clock.origin = edit.start;
         end = edit.end;
-        stated = track.duration.filter(|d| d.get() > 0).map(|d| clock.seconds(d.get()));
+        let whole = track
+            .duration
+            .and_then(|d| i64::try_from(d.get()).ok())
+            .filter(|&ticks| ticks > 0);
+        let played = whole.map(|whole| end.unwrap_or(whole).min(whole).saturating_sub(edit.start));
+        stated = played
+            .and_then(|ticks| u64::try_from(ticks).ok())
+            .map(|ticks| clock.seconds(ticks));
     }
     let pre_skip = if parameters.codec == CODEC_ID_OPUS {
         opus::pre_skip(&parameters)
@@ -110,6 +120,7 @@ fn from_reader(
         pre_skip: pre_skip.unwrap_or(0),
         end,
         stated,
+        unfinished,
         packets,
     })
 }

@@ -44,6 +44,9 @@ const TOLERANCE: f64 = 0.010;
 /// A jump in time longer than this, forward or back, is a broken clock: what follows is joined on.
 const MAX_GAP: f64 = 600.0;
 
+/// Broken places that a container may report.
+const MAX_FAULTS: u32 = 100;
+
 /// Silence put in for what is missing, over a whole recording; after that, what follows is joined on.
 const MAX_SILENCE: f64 = 6.0 * 3600.0;
 
@@ -66,6 +69,8 @@ pub(super) struct Decoder {
     shift: i64,
     /// Where the last packet ends that could not be decoded.
     failed_until: i64,
+    /// Between missing packets and the first that can be decoded after them.
+    in_gap: bool,
     /// What is to be given next: silence, then `mono`.
     silence: usize,
     mono_waits: bool,
@@ -84,7 +89,7 @@ struct Damage {
     missing: i64,
     not_numbers: u64,
     packets: u64,
-    broken_packets: u64,
+    faults: u32,
     /// Why reading stopped before the end.
     broken: Option<String>,
 }
@@ -129,6 +134,7 @@ impl Decoder {
             position: 0,
             shift: 0,
             failed_until: 0,
+            in_gap: false,
             silence: 0,
             mono_waits: false,
             mono: Vec::new(),
@@ -204,6 +210,9 @@ impl Decoder {
                 read: self.seconds(),
             });
         }
+        if self.ended && self.track.unfinished {
+            warnings.push(Warning::Unfinished { read: self.seconds() });
+        }
         if self.damage.gaps > 0 {
             warnings.push(Warning::Gaps {
                 count: self.damage.gaps,
@@ -240,15 +249,21 @@ impl Decoder {
             Ok(None) => return self.end(None),
             Err(Fault::IoError(fault)) if fault.kind() == std::io::ErrorKind::UnexpectedEof => return self.end(None),
             Err(Fault::IoError(fault)) => return Err(fault.to_string()),
+            // Most containers find their way again after a broken place; one that does not says so for ever.
+            Err(Fault::DecodeError(_)) if self.damage.faults < MAX_FAULTS => {
+                self.damage.faults += 1;
+                return Ok(());
+            }
             Err(fault) => return self.end(Some(fault)),
         };
         self.damage.packets += 1;
         if self.damage.packets == 1 && self.time(&packet) == 0 {
             self.shift = -i64::from(self.track.pre_skip);
         }
-        if self.time(&packet) - self.position > self.samples(TOLERANCE) {
-            // What the codec remembers is not what came before this packet.
+        if self.time(&packet) - self.position > self.samples(TOLERANCE) && !self.in_gap {
+            // What the codec remembers is not what came before this packet. Once: it may take several packets to begin.
             self.codec.reset();
+            self.in_gap = true;
         }
         match self.codec.decode(&packet) {
             Ok(sound) if sound.frames() == 0 => Ok(()),
@@ -256,13 +271,16 @@ impl Decoder {
                 let (channels, rate) = (sound.spec().channels().count(), sound.spec().rate());
                 self.interleaved.clear();
                 sound.copy_to_vec_interleaved(&mut self.interleaved);
+                self.in_gap = false;
+                if self.started && rate != self.rate {
+                    return self.end(Some(Fault::Unsupported("its sample rate changes")));
+                }
                 self.check_format(channels, rate)?;
                 self.damage.not_numbers += mix(&self.interleaved, channels, self.channel, &mut self.mono);
                 self.place(&packet);
                 Ok(())
             }
             Err(Fault::DecodeError(_) | Fault::IoError(_)) => {
-                self.damage.broken_packets += 1;
                 let end = packet.pts.saturating_add(packet.dur).get();
                 self.failed_until = self.track.clock.sample_at(end, self.rate) + self.shift;
                 Ok(())
@@ -271,24 +289,15 @@ impl Decoder {
         }
     }
 
-    /// The decoder has the last word on rate and channels, and may not change it.
+    /// Only the decoder knows the true rate and channels.
     fn check_format(&mut self, channels: usize, rate: u32) -> Result<(), String> {
-        if !self.started {
-            check_rate(rate)?;
-            check_channels(channels)?;
-            if let Some(channel) = self.channel.filter(|&channel| channel >= channels) {
-                return Err(format!("channel {} is asked for, and it has {channels}", channel + 1));
-            }
-            self.rate = rate;
-            self.started = true;
+        check_rate(rate)?;
+        check_channels(channels)?;
+        if let Some(channel) = self.channel.filter(|&channel| channel >= channels) {
+            return Err(format!("channel {} is asked for, and it has {channels}", channel + 1));
         }
-        if rate != self.rate {
-            return Err(format!(
-                "its sample rate changes from {} to {rate} Hz at {:.1} s",
-                self.rate,
-                self.seconds()
-            ));
-        }
+        self.rate = rate;
+        self.started = true;
         Ok(())
     }
 
@@ -309,8 +318,8 @@ impl Decoder {
             self.miss(gap);
         }
         if let Some(end) = self.track.end {
-            let left =
-                self.track.clock.sample_at(end, self.rate) - self.position - i64::try_from(self.silence).unwrap_or(0);
+            let given = self.position + i64::try_from(self.silence).unwrap_or(0);
+            let left = self.track.clock.sample_at(end, self.rate) + self.shift - given;
             self.mono.truncate(usize::try_from(left.max(0)).unwrap_or(usize::MAX));
         }
         self.mono_waits = !self.mono.is_empty();

@@ -43,6 +43,7 @@ pub(super) fn from_reader(reader: Box<dyn FormatReader>) -> Result<Track, String
         pre_skip: 0,
         end,
         stated: frames.map(|frames| frames as f64 / f64::from(rate)),
+        unfinished: false,
         packets: Box::new(MpegPackets {
             source: reader.into_inner(),
             window: Vec::new(),
@@ -201,5 +202,41 @@ impl Frame {
             bytes,
             samples,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_say_how_long_a_frame_is() {
+        // Length: samples / 8 * bit rate / sample rate, in whole slots.
+        for (header, bytes, samples) in [
+            ([0xff, 0xfb, 0x90, 0x64], 417, 1152), // MPEG-1 layer 3, 128 at 44100
+            ([0xff, 0xfb, 0x92, 0x64], 418, 1152), // the same with padding
+            ([0xff, 0xf3, 0x48, 0xc4], 144, 576),  // MPEG-2 layer 3, 32 at 16000
+            ([0xff, 0xe3, 0x28, 0xc4], 144, 576),  // MPEG-2.5 layer 3, 16 at 8000
+            ([0xff, 0xfd, 0x80, 0x04], 417, 1152), // MPEG-1 layer 2, 128 at 44100
+            ([0xff, 0xff, 0x10, 0x04], 32, 384),   // MPEG-1 layer 1, 32 at 44100
+        ] {
+            let frame = Frame::read(&header).unwrap();
+            assert_eq!((frame.bytes, frame.samples), (bytes, samples), "{header:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_none() {
+        for header in [
+            [0xff, 0xdb, 0x90, 0x64], // no sync
+            [0xff, 0xeb, 0x90, 0x64], // no such version
+            [0xff, 0xf9, 0x90, 0x64], // no such layer
+            [0xff, 0xfb, 0x00, 0x64], // free bit rate: no length
+            [0xff, 0xfb, 0xf0, 0x64], // no such bit rate
+            [0xff, 0xfb, 0x9c, 0x64], // no such sample rate
+        ] {
+            assert!(Frame::read(&header).is_none(), "{header:x?}");
+        }
+        assert!(Frame::read(&[0xff, 0xfb, 0x90]).is_none());
     }
 }

@@ -63,6 +63,7 @@ impl Layout {
             pre_skip: 0,
             end: frames.and_then(|frames| i64::try_from(frames).ok()),
             stated: frames.map(|frames| frames as f64 / f64::from(self.rate)),
+            unfinished: false,
             packets: Box::new(PcmPackets {
                 packet_bytes: blocks * self.block_bytes,
                 source: source.take(bytes.unwrap_or(u64::MAX)),

@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -198,6 +198,181 @@ fn what_is_lost_in_the_middle_becomes_silence() {
     let offset = offset_ms(&last(&reference), &last(&found));
     assert!(offset.abs() < 20.0, "{offset} ms");
     assert!(matches!(warnings[..], [Warning::Gaps { .. }]), "{warnings:?}");
+}
+
+#[test]
+fn tracks_and_channels_are_chosen() {
+    let Some(shared) = shared("tracks_and_channels_are_chosen") else {
+        return;
+    };
+    let loudest = |file: &str, track, channel| -> Result<f32> {
+        let options = AudioOptions {
+            track,
+            channel,
+            ffmpeg: false,
+        };
+        let samples = AudioFile::open(&shared.join(file), &options)?.read_all()?;
+        Ok(samples.iter().fold(0.0, |most, x| most.max(x.abs())))
+    };
+    let two = "formats/jfk_two_audio_tracks.mkv";
+    assert!(loudest(two, None, None).unwrap() > 0.3);
+    assert!(loudest(two, Some(1), None).unwrap() > 0.3);
+    assert!(loudest(two, Some(2), None).unwrap() < 1e-3);
+    assert!(
+        loudest(two, Some(3), None)
+            .unwrap_err()
+            .to_string()
+            .contains("audio track 3")
+    );
+    assert!(
+        loudest(two, Some(0), None)
+            .unwrap_err()
+            .to_string()
+            .contains("counted from 1")
+    );
+    let eight = "bad/eight_channel_ch6_only.wav";
+    assert!(loudest(eight, None, Some(6)).unwrap() > 0.3);
+    assert!(loudest(eight, None, Some(5)).unwrap() == 0.0);
+    let one = loudest(eight, None, Some(6)).unwrap();
+    assert!((loudest(eight, None, None).unwrap() * 8.0 - one).abs() < 1e-3);
+    assert!(
+        loudest(eight, None, Some(9))
+            .unwrap_err()
+            .to_string()
+            .contains("channel 9")
+    );
+    assert!(loudest("formats/jfk_left_only.wav", None, Some(2)).unwrap() == 0.0);
+}
+
+#[test]
+fn an_ogg_file_that_was_cut_says_so() {
+    let Some(shared) = shared("an_ogg_file_that_was_cut_says_so") else {
+        return;
+    };
+    let (_, warnings) = read(&shared.join("bad/truncated_half.ogg")).unwrap();
+    assert!(
+        matches!(warnings[..], [Warning::Unfinished { read }] if read > 5.0),
+        "{warnings:?}"
+    );
+    for name in ["jfk_vorbis.ogg", "jfk.opus", "jfk_ogg.oga"] {
+        assert_eq!(read(&shared.join("formats").join(name)).unwrap().1, [], "{name}");
+    }
+}
+
+/// Every format with bytes changed, cut out and doubled: no end of the program, no hang, no endless sound.
+/// `WHISPER_MUTATIONS=500` makes it 500 a file; a failure names the file and the seed.
+#[test]
+fn mutated_files_are_read_or_refused() {
+    let Some(shared) = shared("mutated_files_are_read_or_refused") else {
+        return;
+    };
+    let count = std::env::var("WHISPER_MUTATIONS").map_or(1, |n| n.parse().unwrap());
+    let mut files: Vec<PathBuf> = shared
+        .join("formats")
+        .read_dir()
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    files.sort();
+    for file in files {
+        let original = std::fs::read(&file).unwrap();
+        for seed in 0..count {
+            let mut copy = tempfile::NamedTempFile::new().unwrap();
+            copy.write_all(&mutate(original.clone(), seed)).unwrap();
+            let start = Instant::now();
+            let result = read(copy.path());
+            let seconds = start.elapsed().as_secs_f64();
+            assert!(seconds < 30.0, "{} seed {seed}: {seconds} s", file.display());
+            match result {
+                Ok((samples, _)) => assert!(samples.len() < 700 * 16_000, "{} seed {seed}", file.display()),
+                Err(error) if !error.to_string().contains("bug") => {}
+                // A panic in a decoder is caught; ours are not to be.
+                Err(error) => eprintln!("{} seed {seed}: {error}", file.display()),
+            }
+        }
+    }
+}
+
+fn mutate(mut bytes: Vec<u8>, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % below.max(1)
+    };
+    for _ in 0..=random(8) {
+        // Half of the changes hit the headers.
+        let reach = if random(2) == 0 {
+            bytes.len().min(512)
+        } else {
+            bytes.len()
+        };
+        let at = random(reach);
+        let until = (at + 1 + random(64)).min(bytes.len());
+        match random(4) {
+            0 => bytes[at..until].fill_with(|| u8::try_from(random(256)).unwrap()),
+            1 => bytes[at..until].fill(0xff),
+            2 => drop(bytes.drain(at..until)),
+            _ => bytes.extend_from_within(at..until),
+        }
+    }
+    bytes
+}
+
+/// What can be read only once is copied first; what we cannot decode is left to a program.
+#[cfg(unix)]
+#[test]
+fn pipes_and_programs() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/jfk.flac");
+    let expected = read(&recording).unwrap().0;
+
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let (pipe, recording) = (pipe.clone(), recording.clone());
+        move || std::fs::copy(recording, pipe)
+    });
+    assert!(read(&pipe).unwrap().0 == expected);
+    writer.join().unwrap().unwrap();
+
+    // A stand-in for ffmpeg: two seconds of WAVE with the lengths of a pipe, then what the script says.
+    let program = folder.path().join("ffmpeg");
+    let wave = folder.path().join("sound");
+    let format = [1, 0, 1, 0, 0x80, 0x3e, 0, 0, 0, 0x7d, 0, 0, 2, 0, 16, 0];
+    let header = [
+        b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0",
+        &format[..],
+        b"data\xff\xff\xff\xff",
+    ]
+    .concat();
+    std::fs::write(&wave, [header, vec![7; 64_000]].concat()).unwrap();
+    let script = |then: &str| {
+        let text = format!("#!/bin/sh\ncat '{}'\n{then}\n", wave.display());
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut track = ffmpeg::open(program.as_os_str(), &recording, 0, "a test").unwrap();
+        let mut frames = 0;
+        loop {
+            match track.packets.next_packet() {
+                Ok(Some(packet)) => frames += packet.dur.get(),
+                Ok(None) => return Ok(frames),
+                Err(fault) => return Err(fault.to_string()),
+            }
+        }
+    };
+    assert_eq!(script("exit 0"), Ok(32_000));
+    let fault = script("echo no such codec >&2; exit 3").unwrap_err();
+    assert!(fault.contains("exit status: 3: no such codec"), "{fault}");
+
+    let missing = ffmpeg::open(folder.path().join("none").as_os_str(), &recording, 0, "Speex")
+        .err()
+        .unwrap();
+    assert!(missing.contains("Speex") && missing.contains("install"), "{missing}");
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct Track {
     pub(super) end: Option<i64>,
     /// Seconds of sound that the file says it holds, where it does.
     pub(super) stated: Option<f64>,
+    /// Whether the file lacks the mark that its format puts at the end.
+    pub(super) unfinished: bool,
     pub(super) packets: Box<dyn Packets>,
 }
 

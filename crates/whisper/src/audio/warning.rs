@@ -11,6 +11,11 @@ pub enum Warning {
         /// What could be read.
         read: f64,
     },
+    /// The last piece of the file lacks the mark of an end: it was cut, or is still being written.
+    Unfinished {
+        /// What could be read.
+        read: f64,
+    },
     /// Reading stopped before the end of the file.
     Broken {
         /// Where.
@@ -43,6 +48,12 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "the file says it holds {stated:.1} s of sound, and {read:.1} s could be read"
+                )
+            }
+            Warning::Unfinished { read } => {
+                write!(
+                    f,
+                    "the file lacks its end: it was cut off, and {read:.1} s of sound could be read"
                 )
             }
             Warning::Broken { at, problem } => write!(f, "reading stopped at {at:.1} s: {problem}"),

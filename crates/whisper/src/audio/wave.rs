@@ -44,7 +44,9 @@ pub(super) fn open(mut source: Bytes) -> Result<Track, String> {
             b"fact" => {
                 let body = chunks.body(&mut source, length)?;
                 let long = body.get(..8).filter(|_| chunks.w64).and_then(u64_le);
-                frames = long.or_else(|| body.get(..4).and_then(u32_le).map(u64::from));
+                frames = long
+                    .or_else(|| body.get(..4).and_then(u32_le).map(u64::from))
+                    .filter(|&frames| frames > 0);
             }
             b"data" => {
                 let format = format.ok_or("its samples come before the chunk that describes them (fmt)")?;
@@ -236,4 +238,86 @@ fn u32_le(bytes: &[u8]) -> Option<u32> {
 
 fn u64_le(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PCM_16: [u8; 16] = [1, 0, 1, 0, 0x80, 0x3e, 0, 0, 0, 0x7d, 0, 0, 2, 0, 16, 0];
+
+    fn chunk(id: &[u8; 4], length: u32, body: &[u8]) -> Vec<u8> {
+        [&id[..], &length.to_le_bytes(), body].concat()
+    }
+
+    fn frames(parts: &[Vec<u8>]) -> Result<u64, String> {
+        let mut track = open(Box::new(Cursor::new(parts.concat())))?;
+        let mut frames = 0;
+        while let Some(packet) = track.packets.next_packet().map_err(|fault| fault.to_string())? {
+            frames += packet.dur.get();
+        }
+        Ok(frames)
+    }
+
+    #[test]
+    fn lengths_are_taken_from_the_right_place() {
+        let (riff, rf64) = (chunk(b"RIFF", 0, b"WAVE"), chunk(b"RF64", u32::MAX, b"WAVE"));
+        let format = chunk(b"fmt ", 16, &PCM_16);
+        let data = |length| chunk(b"data", length, &[1; 100]);
+        let long = chunk(b"ds64", 28, &[[0; 8], [40, 0, 0, 0, 0, 0, 0, 0], [0; 8]].concat());
+        let odd = chunk(b"LIST", 3, b"odd\0");
+        assert_eq!(frames(&[riff.clone(), format.clone(), data(60)]), Ok(30));
+        assert_eq!(frames(&[riff.clone(), odd, format.clone(), data(60)]), Ok(30));
+        // Written to a pipe, or more than there is: all there is.
+        for length in [0, u32::MAX, 101, 1 << 31] {
+            assert_eq!(frames(&[riff.clone(), format.clone(), data(length)]), Ok(50));
+        }
+        assert_eq!(
+            frames(&[rf64, [long, vec![0; 4]].concat(), format.clone(), data(u32::MAX)]),
+            Ok(20)
+        );
+        assert!(
+            frames(&[riff.clone(), data(60), format.clone()])
+                .unwrap_err()
+                .contains("fmt")
+        );
+        assert!(frames(&[riff.clone(), format]).unwrap_err().contains("ends before"));
+        assert!(
+            frames(&[riff, chunk(b"fmt ", 4, &[1, 0, 1, 0])])
+                .unwrap_err()
+                .contains("too short")
+        );
+    }
+
+    #[test]
+    fn blocks_of_adpcm_hold_what_their_size_says() {
+        assert_eq!(pcm::adpcm_frames(CODEC_ID_ADPCM_IMA_WAV, 512, 1), Some(1017));
+        assert_eq!(pcm::adpcm_frames(CODEC_ID_ADPCM_MS, 1024, 2), Some(1012));
+        assert_eq!(pcm::adpcm_frames(CODEC_ID_ADPCM_MS, 13, 2), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            start in prop::sample::select(vec![
+                &b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0"[..], b"RF64\0\0\0\0WAVEds64\x1c\0\0\0", W64_RIFF, b"",
+            ]),
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let _ = frames(&[start.to_vec(), bytes.clone()]);
+            let _ = super::super::au::open(Box::new(Cursor::new([b".snd".to_vec(), bytes.clone()].concat())));
+            let start = b"RIFF\0\0\0\0AVI LIST\0\0\0\0hdrlstrh\x04\0\0\0audsstrf\x10\0\0\0";
+            let file = [start.to_vec(), bytes.clone()].concat();
+            let _ = super::super::avi::open(Box::new(Cursor::new(file)), 0);
+            let file = [b"\0\0\xff\0moov\0\0\xff\0trak".to_vec(), bytes].concat();
+            let _ = super::super::mp4::edits(&mut Cursor::new(&file));
+            let _ = super::super::ogg::is_finished(&mut Cursor::new(&file));
+        }
+    }
 }
