@@ -97,7 +97,7 @@ fn full_for_real() {
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         writeln!(
-            std::io::stderr(),
+            io::stderr(),
             "skipped: full_for_real: no file system can be mounted here"
         )
         .unwrap();
