@@ -1,7 +1,6 @@
 //! Disks that are full, read-only, or know no links and no locks.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,6 +87,7 @@ fn full() {
 #[test]
 #[cfg(target_os = "linux")]
 fn full_for_real() {
+    use std::io::Write as _;
     let (mut bench, _) = Bench::with_model(4 * MB);
     let cache = bench.cache().root().to_path_buf();
     fs::create_dir(&cache).unwrap();
