@@ -3,6 +3,7 @@
 #
 #   tools/check-other-systems.sh                the whole workspace, tests and benches included
 #   tools/check-other-systems.sh -p kernels     arguments go to `cargo check`
+#   TARGETS=aarch64-apple-darwin tools/check-other-systems.sh     one system only
 #
 # The standard library of the two systems is built from the sources that Debian's own Rust brings (the toolchain that
 # rust-toolchain.toml pins has none), so that Rust does the checking here. C code in dependencies (zlib, ring) is compiled
@@ -26,7 +27,7 @@ for tool in CC CXX AR; do
 done
 
 [ $# -gt 0 ] || set -- --workspace --all-targets
-for target in aarch64-apple-darwin x86_64-pc-windows-gnu; do
+for target in ${TARGETS:-aarch64-apple-darwin x86_64-pc-windows-gnu}; do
     echo "$target: $(/usr/bin/cargo --version)"
     /usr/bin/cargo check --quiet --locked -Zbuild-std=std,panic_unwind --target "$target" --target-dir target/other-systems "$@"
 done
