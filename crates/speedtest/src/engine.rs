@@ -15,7 +15,7 @@ use whisper::weights::{Checkpoint, Form};
 use whisper::{Compat, Options, transcribe};
 
 use crate::bundled::BUNDLED;
-use crate::cli::{self, TranscribeArgs};
+use crate::commands::transcribe::args::{self, TranscribeArgs};
 use crate::inputs::Input;
 use crate::model_names::Source;
 use crate::output::{ModelUsed, Weights};
@@ -55,7 +55,7 @@ impl Engine {
             },
             Form::Dense(float) => Weights::Type(float),
         };
-        let cpu = Cpu::new(args.threads.map(Into::into))?;
+        let cpu = Cpu::new(args.computing.threads.map(Into::into))?;
         let used = ModelUsed {
             source: name,
             revision: None,
@@ -152,7 +152,7 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
     let decoding = &args.decoding;
     let compat = match args.compat {
         None => Compat::OpenAi,
-        Some(cli::Compat::Mlx) => Compat::Mlx,
+        Some(args::Compat::Mlx) => Compat::Mlx,
     };
     let increment = match (decoding.temperature_increment_on_fallback, compat) {
         (Some(asked), _) => asked.0,
@@ -169,8 +169,8 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
     Ok(Options {
         language: args.language.as_deref().map(str::parse::<Language>).transpose()?,
         task: match args.task {
-            cli::Task::Transcribe => Task::Transcribe,
-            cli::Task::Translate => Task::Translate,
+            args::Task::Transcribe => Task::Transcribe,
+            args::Task::Translate => Task::Translate,
         },
         compat,
         temperatures: temperatures(decoding.temperature, increment),

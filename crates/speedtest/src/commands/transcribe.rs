@@ -1,5 +1,7 @@
 //! `transcribe`: recordings in, text out.
 
+pub(crate) mod args;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,13 +11,15 @@ use anyhow::{Context, bail};
 
 use super::Outcome;
 use crate::bundled::BUNDLED;
-use crate::cli::{OutputFormat, TranscribeArgs, usage_error};
+use crate::cli::usage_error;
 use crate::console::{Console, Progress, clock};
 use crate::engine::{self, Engine, Heard, Listener};
 use crate::inputs::{self, Input};
 use crate::output::{Format, ModelUsed};
 use crate::{files, interrupt, model_names};
 use whisper::transcript::Segment;
+
+pub(crate) use args::{OutputFormat, TranscribeArgs};
 
 /// Transcribes every recording; one that fails does not stop the rest.
 pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Outcome> {

@@ -1,0 +1,25 @@
+//! Values as Python's commands spell them.
+
+/// A number, or `None` as Python's commands spell its absence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Maybe(pub(crate) Option<f64>);
+
+/// A number, or `None`.
+pub(crate) fn optional(text: &str) -> Result<Maybe, String> {
+    match text {
+        "None" | "none" => Ok(Maybe(None)),
+        _ => text
+            .parse()
+            .map(|number| Maybe(Some(number)))
+            .map_err(|_| "expected a number or None".into()),
+    }
+}
+
+/// `True`, `False`, and what else means the same.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("expected True or False".into()),
+    }
+}
