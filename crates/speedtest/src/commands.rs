@@ -1,10 +1,12 @@
 //! One file a command.
 
 mod completions;
+mod implementations;
 mod man;
 pub(crate) mod transcribe;
 
 pub(crate) use completions::CompletionsArgs;
+pub(crate) use implementations::ImplementationsArgs;
 pub(crate) use man::ManArgs;
 pub(crate) use transcribe::TranscribeArgs;
 
@@ -23,6 +25,8 @@ pub(crate) enum Outcome {
 pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<Outcome> {
     match command {
         Command::Transcribe(args) => transcribe::run(&args, console),
+        Command::Implementations(args) => implementations::run(&args, console),
+        Command::Runner => crate::implementations::serve().map(|()| Outcome::Done),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

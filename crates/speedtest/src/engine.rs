@@ -15,6 +15,7 @@ use whisper::weights::{Checkpoint, Form};
 use whisper::{Compat, Options, transcribe};
 
 use crate::bundled::BUNDLED;
+use crate::cli::ComputeArgs;
 use crate::commands::transcribe::args::{self, TranscribeArgs};
 use crate::inputs::Input;
 use crate::model_names::Source;
@@ -46,7 +47,7 @@ pub(crate) trait Listener {
 
 impl Engine {
     /// Loads the weights.
-    pub(crate) fn load(source: &Source, args: &TranscribeArgs) -> anyhow::Result<Engine> {
+    pub(crate) fn load(source: &Source, computing: &ComputeArgs) -> anyhow::Result<Engine> {
         let (name, checkpoint) = open(source)?;
         let form = match checkpoint.description().form {
             Form::Affine(q) => Weights::Quantization {
@@ -55,7 +56,7 @@ impl Engine {
             },
             Form::Dense(float) => Weights::Type(float),
         };
-        let cpu = Cpu::new(args.computing.threads.map(Into::into))?;
+        let cpu = Cpu::new(computing.threads.map(Into::into))?;
         let used = ModelUsed {
             source: name,
             revision: None,
@@ -69,6 +70,11 @@ impl Engine {
             model: CpuModel::load(checkpoint, cpu)?,
             used,
         })
+    }
+
+    /// The network.
+    pub(crate) fn model(&self) -> &CpuModel {
+        &self.model
     }
 
     /// What the model really is.

@@ -7,6 +7,10 @@ mod commands;
 mod console;
 mod engine;
 mod files;
+#[allow(dead_code, reason = "the benchmark, which is next, uses it")]
+mod implementation;
+#[allow(dead_code, reason = "the benchmark, which is next, uses it")]
+mod implementations;
 mod inputs;
 mod interrupt;
 mod model_names;

@@ -1,5 +1,7 @@
 //! Everything, as mlx_whisper orders it, and after that what it does not say.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use whisper::language::Language;
@@ -35,6 +37,15 @@ pub(crate) enum Weights {
     Quantization { bits: usize, group: usize },
     /// `f16`, ...: a number a weight.
     Type(Float),
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Weights::Quantization { bits, group } => write!(f, "{bits} bits, groups of {group}"),
+            Weights::Type(float) => f.write_str(&format!("{float:?}").to_lowercase()),
+        }
+    }
 }
 
 /// A line of JSON without its end, as Python's `json.dump(.., ensure_ascii=False)` writes it; what is no number is null.

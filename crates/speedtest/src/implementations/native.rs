@@ -1,0 +1,311 @@
+//! This program's own engine, measured like any other: a child that speaks the protocol.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use whisper::language::Language;
+use whisper::mel::LogMelBuilder;
+use whisper::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
+use whisper::{Options, transcribe};
+
+use super::process::Start;
+use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
+use crate::cli::{Compute, ComputeArgs};
+use crate::engine::Engine;
+use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
+use crate::model_names::{self, Source};
+
+/// The engine inside this program.
+pub(crate) struct Native;
+
+/// The hidden command that serves the protocol.
+pub(crate) const COMMAND: &str = "runner";
+
+impl Implementation for Native {
+    fn id(&self) -> &str {
+        "native"
+    }
+
+    fn alias(&self) -> Option<&'static str> {
+        Some("MLXWhisperImplementation")
+    }
+
+    fn about(&self) -> &'static str {
+        "this program's own engine, from MLX checkpoints"
+    }
+
+    fn tested(&self) -> bool {
+        true
+    }
+
+    /// All that [`model_names`] knows: see [`weights`](Implementation::weights).
+    fn models(&self) -> &'static [ModelOf] {
+        &[]
+    }
+
+    fn stands_for_bundled(&self) -> &'static str {
+        model_names::DEFAULT
+    }
+
+    fn start(&self, _: &Here) -> Result<Start, Unavailable> {
+        let program = std::env::current_exe().map_err(|error| Unavailable::new(error, ""))?;
+        Ok(Start {
+            program,
+            arguments: vec![COMMAND.into()],
+            environment: Vec::new(),
+        })
+    }
+
+    fn weights(&self, model: &str, here: &Here) -> Result<Weights, Unavailable> {
+        if let Some(path) = here.model_path(self.id(), model) {
+            return Weights::at(path);
+        }
+        match model_names::resolve(model).map_err(|problem| Unavailable::new(problem, ""))? {
+            Source::Bundled => Ok(Weights {
+                name: model_names::DEFAULT.to_owned(),
+                path: None,
+                fallback: false,
+            }),
+            Source::Folder(folder) => Weights::at(&folder),
+            Source::Repository { primary, fallback } => here.checkpoint(&primary).or_else(|missing| {
+                let second = fallback.and_then(|fallback| here.checkpoint(&fallback).ok());
+                second
+                    .map(|weights| Weights {
+                        fallback: true,
+                        ..weights
+                    })
+                    .ok_or_else(|| {
+                        let remedy = format_args!("or name a folder: --model-path native:{model}=FOLDER");
+                        Unavailable::new(missing, remedy)
+                    })
+            }),
+        }
+    }
+}
+
+/// Serves the protocol on standard input and output until `bye` or the end of the requests.
+///
+/// # Errors
+/// The replies cannot be written, or a line is no request. What cannot be done is a reply like any other.
+pub(crate) fn serve() -> anyhow::Result<()> {
+    let mut replies = io::stdout().lock();
+    let mut runner = Runner::default();
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let request = serde_json::from_str(&line).with_context(|| format!("no request: {line:?}"))?;
+        if request == Request::Bye {
+            break;
+        }
+        let reply = runner.answer(request).unwrap_or_else(|error| Reply::Error {
+            message: format!("{error:#}"),
+        });
+        let mut line = serde_json::to_vec(&reply)?;
+        line.push(b'\n');
+        replies.write_all(&line)?;
+        replies.flush()?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Runner {
+    engine: Option<Engine>,
+    recordings: BTreeMap<usize, Recording>,
+}
+
+struct Recording {
+    samples: Vec<f32>,
+    language: Option<Language>,
+}
+
+impl Runner {
+    fn answer(&mut self, request: Request) -> anyhow::Result<Reply> {
+        match request {
+            Request::Hello { .. } => Ok(Reply::Hello(Identity {
+                protocol: protocol::VERSION,
+                implementation: "native".into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                components: BTreeMap::new(),
+            })),
+            Request::Audio(audio) => {
+                let number = audio.audio;
+                self.recordings.insert(number, Recording::read(&audio)?);
+                Ok(Reply::Audio { audio: number })
+            }
+            Request::Load(load) => self.load(&load).map(Reply::Load),
+            Request::Transcribe { audio } => self.transcribe(audio).map(Reply::Transcribe),
+            Request::Bye => unreachable!("`serve` has left"),
+        }
+    }
+
+    fn load(&mut self, load: &Load) -> anyhow::Result<Loaded> {
+        let began = Instant::now();
+        self.engine = None; // its memory goes before the next takes some
+        let computing = ComputeArgs {
+            compute: Compute::default(),
+            threads: load.threads.try_into().ok(),
+        };
+        let source = load.path.clone().map_or(Source::Bundled, Source::Folder);
+        let engine = self.engine.insert(Engine::load(&source, &computing)?);
+        Ok(Loaded {
+            seconds: began.elapsed().as_secs_f64(),
+            weights: Some(engine.used().weights.to_string()),
+            device: Some(engine.used().device.clone()),
+            differs: Vec::new(),
+        })
+    }
+
+    fn transcribe(&self, number: usize) -> anyhow::Result<Heard> {
+        let began = Instant::now();
+        let engine = self.engine.as_ref().context("`transcribe` before `load`")?;
+        let recording = self.recordings.get(&number).context("no such audio")?;
+        let model = Timed::new(engine.model());
+
+        let mut mel = LogMelBuilder::new(model.dims().n_mels);
+        mel.push(&recording.samples);
+        let mel = mel.finish();
+        let spectrum = began.elapsed();
+
+        let options = Options {
+            language: recording.language,
+            temperatures: vec![0.0],
+            ..Options::default()
+        };
+        let mut transcription = transcribe(&model, &mel, &options)?;
+        transcription.next().transpose()?;
+        let first_segment = began.elapsed();
+        let transcript = transcription.finish()?;
+        let whole = began.elapsed();
+
+        let (encode, decode) = (model.encoding.time(), model.decoding.time());
+        let rest = whole.saturating_sub(spectrum + encode + decode);
+        let stages = [
+            ("mel", spectrum),
+            ("encode", encode),
+            ("decode", decode),
+            ("rest", rest),
+        ];
+        let tokens = transcript
+            .segments
+            .iter()
+            .map(|segment| segment.tokens.len() as u64)
+            .sum();
+        let counts = [
+            ("windows", model.encoding.count()),
+            ("steps", model.decoding.count()),
+            ("tokens", tokens),
+            ("fallbacks", 0), // one temperature
+        ];
+        Ok(Heard {
+            audio: number,
+            seconds: whole.as_secs_f64(),
+            text: transcript.text,
+            language: Some(transcript.language.code().to_owned()),
+            first_segment_seconds: Some(first_segment.as_secs_f64()),
+            stages: stages.map(|(name, time)| (name.to_owned(), time.as_secs_f64())).into(),
+            counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+        })
+    }
+}
+
+impl Recording {
+    fn read(audio: &Audio) -> anyhow::Result<Recording> {
+        let samples = read_samples(&audio.path, audio.samples).with_context(|| audio.path.display().to_string())?;
+        let language = audio.language.as_deref().map(str::parse).transpose()?;
+        Ok(Recording { samples, language })
+    }
+}
+
+/// Raw 32-bit floats, little-endian.
+fn read_samples(path: &Path, expected: u64) -> anyhow::Result<Vec<f32>> {
+    let bytes = fs::read(path)?;
+    let (whole, rest) = bytes.as_chunks();
+    ensure!(
+        rest.is_empty() && whole.len() as u64 == expected,
+        "expected {expected} samples of 4 bytes, found {} bytes",
+        bytes.len()
+    );
+    Ok(whole.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+}
+
+/// A model that watches the time spent in it.
+struct Timed<'a, M> {
+    model: &'a M,
+    encoding: Stopwatch,
+    decoding: Stopwatch,
+}
+
+impl<'a, M: Model> Timed<'a, M> {
+    fn new(model: &'a M) -> Timed<'a, M> {
+        Timed {
+            model,
+            encoding: Stopwatch::default(),
+            decoding: Stopwatch::default(),
+        }
+    }
+}
+
+impl<M: Model> Model for Timed<'_, M> {
+    type Audio = M::Audio;
+    type Hypothesis = M::Hypothesis;
+
+    fn dims(&self) -> &Dims {
+        self.model.dims()
+    }
+
+    fn encode(&self, mel: &[MelWindow<'_>]) -> whisper::Result<Vec<Arc<M::Audio>>> {
+        self.encoding.watch(|| self.model.encode(mel))
+    }
+
+    fn begin(&self, audio: &Arc<M::Audio>) -> whisper::Result<M::Hypothesis> {
+        self.model.begin(audio)
+    }
+
+    fn fork(&self, from: &M::Hypothesis) -> whisper::Result<M::Hypothesis> {
+        self.model.fork(from)
+    }
+
+    fn truncate(&self, hypothesis: &mut M::Hypothesis, len: usize) {
+        self.model.truncate(hypothesis, len);
+    }
+
+    fn step(&self, batch: &mut [Feed<'_, M::Hypothesis>], logits: &mut Vec<f32>) -> whisper::Result<()> {
+        self.decoding.watch(|| self.model.step(batch, logits))
+    }
+
+    fn align(&self, audio: &Arc<M::Audio>, tokens: &[Token], heads: &[Head]) -> whisper::Result<Alignment> {
+        self.model.align(audio, tokens, heads)
+    }
+}
+
+/// How often, and how long in all.
+#[derive(Default)]
+struct Stopwatch {
+    count: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Stopwatch {
+    fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = work();
+        let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(took, Ordering::Relaxed);
+        done
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+}
