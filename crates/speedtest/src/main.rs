@@ -1,6 +1,8 @@
 //! The tool `whisper-speedtest`: command line, implementations, measurements, reports.
 #![forbid(unsafe_code)]
 
+#[allow(dead_code, unused_imports, reason = "the benchmark command asks it")]
+mod accuracy;
 mod bundled;
 mod cli;
 mod commands;
