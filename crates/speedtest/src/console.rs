@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -86,7 +86,8 @@ impl Console {
         })
     }
 
-    /// Shows how far the work on a recording is, until the guard is dropped; nothing where nobody watches.
+    /// Shows how far the work on a recording is, until the guard is dropped: a bar on a terminal, else a line now and
+    /// then.
     pub(crate) fn progress(&self, name: &str) -> Progress<'_> {
         let bar = if self.level > Level::Quiet && io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style());
@@ -97,7 +98,14 @@ impl Console {
             ProgressBar::hidden()
         };
         *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
-        Progress { console: self, bar }
+        let now = Instant::now();
+        Progress {
+            console: self,
+            name: name.to_owned(),
+            bar,
+            transcribing_since: None,
+            line_due: now + FIRST_LINE,
+        }
     }
 
     fn say(&self, tag: &str, colour: &str, message: impl Display) {
@@ -124,15 +132,67 @@ impl Console {
 /// The progress of one recording.
 pub(crate) struct Progress<'a> {
     console: &'a Console,
+    name: String,
     bar: ProgressBar,
+    transcribing_since: Option<Instant>,
+    /// Where there is no bar.
+    line_due: Instant,
 }
 
+/// Short work needs no lines.
+const FIRST_LINE: Duration = Duration::from_secs(2);
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
 impl Progress<'_> {
-    /// So many seconds of so many are done.
-    pub(crate) fn set(&self, done_s: f64, total_s: f64) {
+    /// So many seconds have been read, of as many as the recording says it has.
+    pub(crate) fn reading(&mut self, done_s: f64, stated_s: Option<f64>) {
+        if let Some(stated_s) = stated_s {
+            self.bar.set_length(milliseconds(stated_s.max(done_s)));
+        }
+        self.bar.set_prefix("reading ");
+        self.bar.set_position(milliseconds(done_s));
+        self.line(|| format!("reading {}", so_far(done_s, stated_s, None)));
+    }
+
+    /// So many seconds of so many are transcribed.
+    pub(crate) fn transcribing(&mut self, done_s: f64, total_s: f64) {
+        if self.transcribing_since.is_none() {
+            self.bar.reset(); // the speed of reading is not that of transcribing
+            self.bar.set_prefix("");
+        }
+        let since = *self.transcribing_since.get_or_insert_with(Instant::now);
         self.bar.set_length(milliseconds(total_s));
         self.bar.set_position(milliseconds(done_s));
+        if done_s < total_s {
+            self.line(|| so_far(done_s, Some(total_s), Some(since.elapsed())));
+        }
     }
+
+    fn line(&mut self, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        if now >= self.line_due && self.bar.is_hidden() {
+            self.line_due = now + BETWEEN_LINES;
+            self.console.note(format_args!("{}: {}", self.name, text()));
+        }
+    }
+}
+
+/// `0:27 of 2:07, 11.9x, 0:08 left`: audio time, speed against real time, time left.
+fn so_far(done_s: f64, total_s: Option<f64>, spent: Option<Duration>) -> String {
+    let mut text = clock(done_s);
+    if let Some(total_s) = total_s {
+        text += &format!(" of {}", clock(total_s));
+    }
+    if let (Some(total_s), Some(spent)) = (total_s, spent)
+        && done_s > 0.0
+    {
+        let (spent, left) = (
+            spent.as_secs_f64(),
+            spent.mul_f64((total_s / done_s - 1.0).clamp(0.0, 1e6)),
+        );
+        text += &format!(", {:.1}x, {} left", done_s / spent.max(1e-3), clock(left.as_secs_f64()));
+    }
+    text
 }
 
 impl Drop for Progress<'_> {
@@ -142,26 +202,18 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// Audio time, speed against real time, time left; the bar counts milliseconds of audio.
+/// The bar counts milliseconds of audio.
 fn style() -> ProgressStyle {
-    let of_audio = |state: &ProgressState, out: &mut dyn fmt::Write| {
-        let _ = write!(
-            out,
-            "{} of {}",
-            clock(seconds(state.pos())),
-            clock(seconds(state.len().unwrap_or(0)))
-        );
+    let so_far = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let _ = out.write_str(&so_far(
+            seconds(state.pos()),
+            state.len().map(seconds),
+            Some(state.elapsed()),
+        ));
     };
-    let speed = |state: &ProgressState, out: &mut dyn fmt::Write| {
-        let spent = state.elapsed().as_secs_f64();
-        if state.pos() > 0 && spent > 0.0 {
-            let _ = write!(out, "{:.1}x", seconds(state.pos()) / spent);
-        }
-    };
-    ProgressStyle::with_template("{msg} {bar:24} {audio} {speed} {eta} left")
+    ProgressStyle::with_template("{spinner} {msg} {bar:24} {prefix}{so_far}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("audio", of_audio)
-        .with_key("speed", speed)
+        .with_key("so_far", so_far)
 }
 
 /// `2:07`, `1:02:07`.
@@ -210,6 +262,15 @@ mod tests {
             printable("\x1b[2Jgone\r\u{9b}31m\x07\x7f"),
             "\\u{1b}[2Jgone\\r\\u{9b}31m\\u{7}\\u{7f}"
         );
+    }
+
+    #[test]
+    fn progress_is_audio_time_speed_and_time_left() {
+        let spent = Some(Duration::from_secs(2));
+        assert_eq!(so_far(30.0, Some(120.0), spent), "0:30 of 2:00, 15.0x, 0:06 left");
+        assert_eq!(so_far(0.0, Some(120.0), spent), "0:00 of 2:00");
+        assert_eq!(so_far(130.0, Some(120.0), spent), "2:10 of 2:00, 65.0x, 0:00 left");
+        assert_eq!(so_far(30.0, None, None), "0:30");
     }
 
     #[test]

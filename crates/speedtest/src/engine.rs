@@ -39,7 +39,9 @@ pub(crate) struct Heard {
 pub(crate) trait Listener {
     /// A segment was found.
     fn segment(&mut self, segment: &Segment) -> anyhow::Result<()>;
-    /// So many seconds of so many are done.
+    /// So many seconds have been read, of as many as the recording says it has.
+    fn reading(&mut self, done_s: f64, stated_s: Option<f64>);
+    /// So many seconds of so many are transcribed.
     fn progress(&mut self, done_s: f64, total_s: f64);
     /// The user should know this.
     fn warning(&mut self, warning: &str);
@@ -89,7 +91,7 @@ impl Engine {
         args: &TranscribeArgs,
         listener: &mut dyn Listener,
     ) -> anyhow::Result<Heard> {
-        let (mel, damage) = hear(input, args, self.model.dims().n_mels)?;
+        let (mel, damage) = hear(input, args, self.model.dims().n_mels, listener)?;
         for warning in &damage {
             listener.warning(&format!("{input}: {warning}"));
         }
@@ -132,7 +134,12 @@ fn open(source: &Source) -> anyhow::Result<(String, Checkpoint)> {
 }
 
 /// The log-mel spectrogram of a recording, made while it is decoded, and what is wrong with the recording.
-fn hear(input: &Input, args: &TranscribeArgs, n_mels: usize) -> anyhow::Result<(LogMel, Vec<audio::Warning>)> {
+fn hear(
+    input: &Input,
+    args: &TranscribeArgs,
+    n_mels: usize,
+    listener: &mut dyn Listener,
+) -> anyhow::Result<(LogMel, Vec<audio::Warning>)> {
     let path = match input {
         Input::File(path) => path,
         Input::Stdin => Path::new("-"),
@@ -146,6 +153,7 @@ fn hear(input: &Input, args: &TranscribeArgs, n_mels: usize) -> anyhow::Result<(
     let mut mel = LogMelBuilder::new(n_mels);
     while let Some(samples) = audio.next_chunk()? {
         mel.push(samples);
+        listener.reading(audio.position(), audio.stated_duration());
     }
     Ok((mel.finish(), audio.warnings()))
 }

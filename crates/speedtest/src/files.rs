@@ -28,6 +28,11 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether files can be made in `folder`: better asked before an hour of work than after.
+pub(crate) fn try_folder(folder: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(folder).map(drop)
+}
+
 /// A name for the files of each input: that of the recording without its extension, and a number after the first of
 /// several. Names that differ only in case are one name on macOS and Windows, so everywhere.
 pub(crate) fn names(inputs: &[Input]) -> Vec<String> {

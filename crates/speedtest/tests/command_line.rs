@@ -40,7 +40,11 @@ fn a_wrong_command_line_is_2_and_helps() {
         (&["transcribe"][..], "AUDIO"),
         (&["transcribe", "a.wav", "--modle", "x"], "--model"),
         (&["transcribe", "a.wav", "--model", "smal"], "Did you mean small?"),
-        (&["transcribe", "a.wav", "b.wav"], "--output-dir"),
+        (
+            &["transcribe", "a.wav", "--language", "Germn"],
+            "Did you mean German (de)?",
+        ),
+        (&["transcribe", "a.wav", "b.wav", "--output-name", "c"], "--output-name"),
         (&["transcribe", "a.wav", "-f", "doc"], "srt"),
         (&["transcribe", "a.wav", "--threads", "0"], "threads"),
         (&["transcirbe", "a.wav"], "transcribe"),

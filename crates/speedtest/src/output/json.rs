@@ -9,7 +9,7 @@ use whisper::model::Dims;
 use whisper::weights::Float;
 
 use super::python;
-use whisper::transcript::{Segment, Transcript};
+use whisper::transcript::{Segment, Transcript, Warning};
 
 /// What really did the work.
 #[derive(Clone, Debug, Serialize)]
@@ -56,6 +56,8 @@ pub(super) fn document(transcript: &Transcript, model: &ModelUsed) -> String {
         segments: &'a [Segment],
         language: Language,
         language_probability: Option<f64>,
+        language_candidates: Vec<(Language, f64)>,
+        warnings: &'a [Warning],
         model: &'a ModelUsed,
     }
     let Transcript {
@@ -63,13 +65,17 @@ pub(super) fn document(transcript: &Transcript, model: &ModelUsed) -> String {
         segments,
         language,
         language_probability,
-        ..
+        language_candidates,
+        warnings,
     } = transcript;
+    let candidate = |&(language, probability): &(Language, f32)| (language, f64::from(probability));
     python::json(&Document {
         text,
         segments,
         language: *language,
         language_probability: language_probability.map(f64::from),
+        language_candidates: language_candidates.iter().map(candidate).collect(),
+        warnings,
         model,
     })
 }

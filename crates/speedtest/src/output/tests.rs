@@ -5,6 +5,7 @@ use std::path::Path;
 
 use whisper::language::Language;
 use whisper::model::Dims;
+use whisper::transcript::Warning;
 
 use super::*;
 
@@ -70,12 +71,17 @@ fn json_says_what_the_model_was() {
     let document = Format::Json.render(
         &Transcript {
             language_probability: Some(0.5),
+            language_candidates: vec![(Language::ENGLISH, 0.5), ("de".parse().unwrap(), 0.25)],
+            warnings: vec![Warning::UncertainLanguage {
+                language: Language::ENGLISH,
+            }],
             ..empty()
         },
         &model(),
     );
-    let expected = "{\"text\": \"\", \"segments\": [], \"language\": \"en\", \"language_probability\": 0.5, \"model\": \
-        {\"source\": \"bundled\", \"revision\": null, \"dims\": {\"n_mels\": 80, \"n_audio_ctx\": 1500, \
+    let expected = "{\"text\": \"\", \"segments\": [], \"language\": \"en\", \"language_probability\": 0.5, \
+        \"language_candidates\": [[\"en\", 0.5], [\"de\", 0.25]], \
+        \"warnings\": [{\"warning\": \"uncertain_language\", \"language\": \"en\"}], \"model\": {\"source\": \"bundled\", \"revision\": null, \"dims\": {\"n_mels\": 80, \"n_audio_ctx\": 1500, \
         \"n_audio_state\": 512, \"n_audio_head\": 8, \"n_audio_layer\": 6, \"n_vocab\": 51865, \"n_text_ctx\": 448, \
         \"n_text_state\": 512, \"n_text_head\": 8, \"n_text_layer\": 6}, \"quantization\": {\"bits\": 5, \"group\": 64}, \
         \"compute\": \"f32\", \"device\": \"cpu\", \"fallback\": false}}";

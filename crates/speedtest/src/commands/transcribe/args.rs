@@ -20,8 +20,8 @@ Commands written for mlx_whisper and whisper work: options may have underscores,
 
 /// Write down what is said in recordings
 ///
-/// The text of one recording goes to standard output as it is recognised. With --output-dir, and for several recordings,
-/// files are written.
+/// The text of one recording goes to standard output as it is recognised. With --output-dir files are written, and for
+/// several recordings, too.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TranscribeArgs {
@@ -74,14 +74,15 @@ pub(crate) struct TranscribeArgs {
         help_heading = "Output"
     )]
     pub(crate) output_format: OutputFormat,
-    /// Write files NAME.FORMAT into this folder
+    /// Write files NAME.FORMAT into this folder [default: the current one for several recordings, with -f all,
+    /// --output-name or --no-overwrite; else the text is printed]
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub(crate) output_dir: Option<PathBuf>,
     /// NAME of the files [default: that of the recording]
-    #[arg(long, value_name = "NAME", help_heading = "Output", requires = "output_dir")]
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
     pub(crate) output_name: Option<String>,
     /// Leave files that exist as they are, and their recordings aside
-    #[arg(long, help_heading = "Output", requires = "output_dir")]
+    #[arg(long, help_heading = "Output")]
     pub(crate) no_overwrite: bool,
 }
 

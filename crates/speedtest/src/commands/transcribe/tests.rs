@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 
 use anyhow::bail;
 
@@ -9,7 +10,7 @@ use super::*;
 use crate::cli::{self, Command};
 use crate::output::Weights;
 use whisper::model::Dims;
-use whisper::transcript::Transcript;
+use whisper::transcript::{Segment, Transcript};
 
 fn args(line: &str) -> TranscribeArgs {
     let line = format!("whisper-speedtest transcribe {line}");
@@ -110,6 +111,8 @@ fn one_bad_recording_does_not_stop_the_rest() {
     assert!(matches!(rows[1].end, End::Failed));
     let table = table(&rows);
     assert!(table.ends_with("2 of 3 done, 1 failed\n"), "{table}");
+    assert!(table.contains("\nbad.wav      failed\n"), "{table}");
+    assert!(table.contains("\ntogether       0:02"), "{table}");
 }
 
 #[test]
@@ -149,16 +152,22 @@ fn a_failure_writes_nothing() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_any_work() {
-    for (line, problem) in [
-        ("a.wav b.wav", "more than one recording needs --output-dir"),
-        ("a.wav -f all", "--output-format all needs --output-dir"),
-        ("a.wav b.wav -o . --output-name c", "--output-name is for one recording"),
+fn files_are_written_where_asked_else_here_else_the_text_is_printed() {
+    let folder = |line: &str| match plan(line).unwrap().target {
+        Target::StandardOutput => None,
+        Target::Folder(folder) => Some(folder),
+    };
+    assert_eq!(folder("a.wav -f srt"), None);
+    assert_eq!(folder("a.wav a.wav"), None, "a recording named twice is one");
+    assert_eq!(folder("a.wav -o texts"), Some("texts".into()));
+    for line in [
+        "a.wav b.wav",
+        "a.wav -f all",
+        "a.wav --output-name b",
+        "a.wav --no-overwrite",
     ] {
-        let Err(error) = plan(line) else {
-            panic!("{line} was accepted")
-        };
-        assert!(error.contains(problem), "{line}: {error}");
+        assert_eq!(folder(line), Some(".".into()), "{line}");
     }
-    assert!(plan("a.wav a.wav").is_ok(), "a recording named twice is one");
+    let error = plan("a.wav b.wav --output-name c").err().unwrap();
+    assert!(error.contains("--output-name is for one recording"), "{error}");
 }
