@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fakehub::{COMMIT, MB};
+#[cfg(unix)]
+use super::fakehub::COMMIT;
+use super::fakehub::MB;
 use super::*;
 use crate::inspect::{Depth, State};
 
