@@ -1,4 +1,4 @@
-//! Tells the program what it is built with: the bundled model where its file is, and the target.
+//! Tells the program what it is built with: the bundled model and recording where their files are, and the target.
 
 use std::path::Path;
 
@@ -18,6 +18,14 @@ fn main() {
         "cargo::rustc-env=BUILT_WITH={}",
         if bundled { "bundled" } else { "none" }
     );
+
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/jfk.flac");
+    println!("cargo::rustc-check-cfg=cfg(bundled_recording)");
+    println!("cargo::rerun-if-changed={}", recording.display());
+    if recording.is_file() {
+        println!("cargo::rustc-cfg=bundled_recording");
+        println!("cargo::rustc-env=BUNDLED_RECORDING={}", recording.display());
+    }
 
     let target = std::env::var("TARGET").expect("cargo sets TARGET for build scripts");
     println!("cargo::rustc-env=TARGET={target}");

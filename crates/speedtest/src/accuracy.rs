@@ -15,12 +15,12 @@ use std::iter::Sum;
 use std::ops::Add;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use reference::{Reference, References};
 
 /// Edits that turn a reference into a text, in words or in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Errors {
     pub(crate) substitutions: u64,
     pub(crate) deletions: u64,
@@ -63,7 +63,7 @@ impl Sum for Errors {
 /// The errors of a text against its reference.
 ///
 /// In languages written without spaces (Chinese, Japanese, and Korean, whose spaces vary) `words` counts letters too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accuracy {
     pub(crate) words: Errors,
     /// Of the normalised texts, the spaces between words included.

@@ -1,4 +1,5 @@
-//! The model inside the program: Whisper base, 5 bits, so that a fresh machine without any network can transcribe.
+//! What is inside the program, so that a fresh machine without any network can transcribe and measure: Whisper base in
+//! 5 bits, and a recording.
 
 /// The files of a checkpoint, in memory.
 pub(crate) struct Bundled {
@@ -24,6 +25,24 @@ const fn built_in() -> Option<Bundled> {
 
 #[cfg(not(bundled_model))]
 const fn built_in() -> Option<Bundled> {
+    None
+}
+
+/// Eleven seconds of speech, English, as FLAC; nothing where `samples/` was absent.
+pub(crate) const RECORDING: Option<&[u8]> = recording();
+
+/// What [`RECORDING`] is called, and what is said in it.
+pub(crate) const RECORDING_NAME: &str = "jfk.flac";
+pub(crate) const RECORDING_TEXT: &str =
+    "And so, my fellow Americans: ask not what your country can do for you; ask what you can do for your country.";
+
+#[cfg(bundled_recording)]
+const fn recording() -> Option<&'static [u8]> {
+    Some(include_bytes!(env!("BUNDLED_RECORDING")))
+}
+
+#[cfg(not(bundled_recording))]
+const fn recording() -> Option<&'static [u8]> {
     None
 }
 

@@ -11,7 +11,7 @@ use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{CompletionsArgs, ImplementationsArgs, ManArgs, TranscribeArgs};
+use crate::commands::{BenchmarkArgs, CompareArgs, CompletionsArgs, ImplementationsArgs, ManArgs, TranscribeArgs};
 
 /// Transcribes speech with OpenAI's Whisper from MLX checkpoints, and measures which implementation is fastest here
 ///
@@ -84,6 +84,8 @@ pub(crate) enum Compute {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Transcribe(Box<TranscribeArgs>),
+    Benchmark(Box<BenchmarkArgs>),
+    Compare(CompareArgs),
     Implementations(ImplementationsArgs),
     /// Serve the protocol of runners for this program's own engine: how the speed test starts it
     #[command(hide = true)]

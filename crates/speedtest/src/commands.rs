@@ -1,10 +1,14 @@
 //! One file a command.
 
+mod benchmark;
+mod compare;
 mod completions;
 mod implementations;
 mod man;
 pub(crate) mod transcribe;
 
+pub(crate) use benchmark::BenchmarkArgs;
+pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use implementations::ImplementationsArgs;
 pub(crate) use man::ManArgs;
@@ -25,6 +29,8 @@ pub(crate) enum Outcome {
 pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<Outcome> {
     match command {
         Command::Transcribe(args) => transcribe::run(&args, console),
+        Command::Benchmark(args) => benchmark::run(&args, console),
+        Command::Compare(args) => compare::run(&args, console),
         Command::Implementations(args) => implementations::run(&args, console),
         Command::Runner => crate::implementations::serve().map(|()| Outcome::Done),
         Command::Completions(args) => completions::run(&args),

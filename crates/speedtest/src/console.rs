@@ -16,7 +16,10 @@ use crate::cli::ConsoleArgs;
 /// Where messages go.
 pub(crate) struct Console {
     level: Level,
+    /// Of messages.
     colours: bool,
+    /// Of results.
+    result_colours: bool,
     /// The bar that is on the terminal, if any: whoever prints makes it step aside.
     bar: Mutex<ProgressBar>,
 }
@@ -39,6 +42,7 @@ impl Console {
         Console {
             level,
             colours: wanted && io::stderr().is_terminal(),
+            result_colours: wanted && io::stdout().is_terminal(),
             bar: Mutex::new(ProgressBar::hidden()),
         }
     }
@@ -86,6 +90,36 @@ impl Console {
         })
     }
 
+    /// Whether results may have colours.
+    pub(crate) fn colours_results(&self) -> bool {
+        self.result_colours
+    }
+
+    /// As [`result`](Console::result), for text whose escape sequences are our own and whose names are
+    /// [`printable`] already.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn coloured_result(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        self.aside(|| {
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        })
+    }
+
+    /// Shows in a line what is being done, until the guard is dropped; nothing where nobody watches.
+    pub(crate) fn status(&self) -> Status<'_> {
+        let bar = if self.level > Level::Quiet && io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+        } else {
+            ProgressBar::hidden()
+        };
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
+        Status { console: self, bar }
+    }
+
     /// Shows how far the work on a recording is, until the guard is dropped: a bar on a terminal, else a line now and
     /// then.
     pub(crate) fn progress(&self, name: &str) -> Progress<'_> {
@@ -122,6 +156,11 @@ impl Console {
         };
         // Nobody is left to tell where standard error is closed.
         let _ = self.aside(|| io::stderr().write_all(line.as_bytes()));
+    }
+
+    fn take_away(&self, bar: &ProgressBar) {
+        bar.finish_and_clear();
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = ProgressBar::hidden();
     }
 
     fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
@@ -195,10 +234,28 @@ fn so_far(done_s: f64, total_s: Option<f64>, spent: Option<Duration>) -> String 
     text
 }
 
+/// A line that changes.
+pub(crate) struct Status<'a> {
+    console: &'a Console,
+    bar: ProgressBar,
+}
+
+impl Status<'_> {
+    pub(crate) fn say(&self, text: &str) {
+        self.bar.set_message(printable(text).into_owned());
+        self.bar.tick();
+    }
+}
+
+impl Drop for Status<'_> {
+    fn drop(&mut self) {
+        self.console.take_away(&self.bar);
+    }
+}
+
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
-        *self.console.bar.lock().unwrap_or_else(PoisonError::into_inner) = ProgressBar::hidden();
+        self.console.take_away(&self.bar);
     }
 }
 

@@ -3,6 +3,7 @@
 mod native;
 pub(crate) mod process;
 pub(crate) mod protocol;
+pub(crate) mod usage;
 
 use crate::implementation::{Implementation, Own};
 

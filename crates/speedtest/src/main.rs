@@ -3,20 +3,21 @@
 
 #[allow(dead_code, unused_imports, reason = "the benchmark command asks it")]
 mod accuracy;
+mod bench;
 mod bundled;
 mod cli;
 mod commands;
 mod console;
 mod engine;
 mod files;
-#[allow(dead_code, reason = "the benchmark, which is next, uses it")]
+#[allow(dead_code, reason = "the implementations that come next use it")]
 mod implementation;
-#[allow(dead_code, reason = "the benchmark, which is next, uses it")]
 mod implementations;
 mod inputs;
 mod interrupt;
 mod model_names;
 mod output;
+mod report;
 
 use std::io;
 use std::process::ExitCode;

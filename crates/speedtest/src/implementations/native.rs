@@ -157,7 +157,7 @@ impl Runner {
             seconds: began.elapsed().as_secs_f64(),
             weights: Some(engine.used().weights.to_string()),
             device: Some(engine.used().device.clone()),
-            differs: Vec::new(),
+            ..Loaded::default()
         })
     }
 

@@ -92,6 +92,9 @@ pub(crate) struct Loaded {
     /// printed with the row.
     #[serde(default)]
     pub(crate) differs: Vec<String>,
+    /// Why it would be unfair to compare with it here; it is measured, and stays out of the ranking.
+    #[serde(default)]
+    pub(crate) handicap: Option<String>,
 }
 
 /// What was heard.

@@ -1,0 +1,244 @@
+//! `benchmark`: which implementation is fastest on this machine, and is it right?
+
+mod args;
+mod processes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+
+use self::args::Asked;
+use self::processes::Processes;
+use super::Outcome;
+use crate::accuracy::{self, Reference, References};
+use crate::bench::machine::{self, Machine};
+use crate::bench::measurement::{Agreement, Results, Settings};
+use crate::bench::noise::{self, Ticks};
+use crate::bench::plan::{Candidate, Plan, Sound, Sounds};
+use crate::bench::runner;
+use crate::bundled::{RECORDING, RECORDING_NAME, RECORDING_TEXT};
+use crate::cli::usage_error;
+use crate::console::Console;
+use crate::implementation::{Here, Implementation};
+use crate::inputs::{self, Input};
+use crate::report::{self, Form};
+use crate::{files, implementations, interrupt};
+
+pub(crate) use args::BenchmarkArgs;
+pub(crate) use args::Places;
+
+pub(super) fn run(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<Outcome> {
+    let usage = |problem| usage_error("benchmark", problem);
+    let asked = args.asked().map_err(usage)?;
+    let exports = exports(&args.export).map_err(usage)?;
+    let here = args.places.here();
+    let candidates = candidates(&asked, &here, console).map_err(usage)?;
+    interrupt::end_on_ctrl_c()?;
+
+    let (sounds, some_failed) = sounds(args, console)?;
+    let plan = Plan {
+        settings: settings(args, &asked),
+        sounds: sounds.ready().to_vec(),
+        candidates,
+    };
+    if plan.candidates.iter().all(|candidate| candidate.ready.is_err()) {
+        for candidate in &plan.candidates {
+            let why = candidate
+                .ready
+                .as_ref()
+                .err()
+                .map_or(String::new(), ToString::to_string);
+            console.error(format_args!("{} {}: {why}", candidate.implementation, candidate.model));
+        }
+        bail!("nothing to measure: `whisper-speedtest implementations` says what is ready here");
+    }
+
+    let idle = quiet_moment();
+    let before = Ticks::now();
+    let mut world = Processes::new(console, &exports);
+    let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let mut results = runner::run(&plan, Machine::here(), started, &mut world);
+    let host = before
+        .zip(Ticks::now())
+        .and_then(|(before, after)| noise::of_host(before, after));
+    results.warnings.extend(idle.into_iter().chain(host));
+    agree(&mut results, &plan.sounds);
+    drop(world);
+
+    save(&results, &exports)?;
+    if args.json {
+        console.result(&Form::Json.render(&results))?;
+    } else {
+        console.coloured_result(&report::table(&results, console.colours_results()))?;
+    }
+    let failed = some_failed || results.entries.iter().any(|entry| entry.obstacle().is_some());
+    Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// Where results go, in which form.
+fn exports(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Form)>, String> {
+    paths.iter().map(|path| Ok((path.clone(), Form::of(path)?))).collect()
+}
+
+fn save(results: &Results, exports: &[(PathBuf, Form)]) -> anyhow::Result<()> {
+    for (path, form) in exports {
+        files::write_whole(path, &form.render(results))
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Every implementation with every model; of those that nobody has named, only what is ready.
+fn candidates(asked: &Asked, here: &Here, console: &Console) -> Result<Vec<Candidate>, String> {
+    let named: Vec<&dyn Implementation> = asked
+        .implementations
+        .iter()
+        .map(|name| implementations::find(name))
+        .collect::<Result<_, _>>()?;
+    let all = if named.is_empty() { implementations::ALL } else { &named };
+    let mut candidates = Vec::new();
+    for model in &asked.models {
+        for implementation in all {
+            let candidate = Candidate::new(*implementation, model, here);
+            match &candidate.ready {
+                Err(why) if named.is_empty() && implementation.id() != "native" => {
+                    console.detail(format_args!(
+                        "{} {} is left out: {why}",
+                        candidate.implementation, candidate.model
+                    ));
+                }
+                _ => candidates.push(candidate),
+            }
+        }
+    }
+    Ok(candidates)
+}
+
+fn settings(args: &BenchmarkArgs, asked: &Asked) -> Settings {
+    Settings {
+        runs: asked.runs,
+        min_runs: args.min_runs,
+        min_seconds: args.min_seconds,
+        max_seconds: args.max_seconds,
+        warmup: args.warmup,
+        cool_down: args.cool_down,
+        timeout: args.timeout,
+        interleaved: !args.no_interleave,
+        seed: args.seed,
+        threads: args.threads.map_or_else(machine::threads, Into::into),
+        wer_margin: args.wer_margin,
+    }
+}
+
+/// The recordings asked for, decoded; and whether one of them could not be.
+fn sounds(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<(Sounds, bool)> {
+    let mut sounds = Sounds::new()?;
+    if args.audio.is_empty() {
+        add_bundled(&mut sounds)?;
+        return Ok((sounds, false));
+    }
+    let language = args.language.map(|language| language.code().to_owned());
+    let references = references(args, language.as_deref().unwrap_or("en"))?;
+    let (inputs, problems) = inputs::expand(&args.audio);
+    let mut failed = !problems.is_empty();
+    for problem in problems {
+        console.error(format_args!("{problem:#}"));
+    }
+    for input in inputs {
+        let path = match &input {
+            Input::File(path) => path.clone(),
+            Input::Stdin => PathBuf::from("-"),
+        };
+        let reference = references.as_ref().and_then(|references| references.of(&path)).cloned();
+        let of_manifest = reference
+            .as_ref()
+            .filter(|_| matches!(references, Some(References::Manifest(_))));
+        let language = language
+            .clone()
+            .or_else(|| of_manifest.map(|reference| reference.language.clone()));
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        match sounds.add(&name, &path, reference, language) {
+            Ok(warnings) => warnings
+                .iter()
+                .for_each(|warning| console.warning(format_args!("{input}: {warning}"))),
+            Err(error) => {
+                failed = true;
+                console.error(format_args!("{error:#}"));
+            }
+        }
+    }
+    if sounds.ready().is_empty() {
+        bail!("no recording to measure with");
+    }
+    Ok((sounds, failed))
+}
+
+fn add_bundled(sounds: &mut Sounds) -> anyhow::Result<()> {
+    let recording = RECORDING.context("this program was built without its recording: name one with --audio")?;
+    let file = tempfile::Builder::new().suffix(".flac").tempfile()?;
+    fs::write(file.path(), recording)?;
+    let reference = Reference {
+        text: RECORDING_TEXT.into(),
+        language: "en".into(),
+    };
+    sounds.add(RECORDING_NAME, file.path(), Some(reference), Some("en".into()))?;
+    Ok(())
+}
+
+/// `--reference` is a file, a manifest or a text; or the text itself, where there is no such file.
+fn references(args: &BenchmarkArgs, language: &str) -> anyhow::Result<Option<References>> {
+    let Some(reference) = &args.reference else {
+        return Ok(None);
+    };
+    let path = Path::new(reference);
+    if path.is_file() {
+        return References::read(path, language).map(Some);
+    }
+    Ok(Some(References::Text(Reference {
+        text: reference.clone(),
+        language: language.to_owned(),
+    })))
+}
+
+/// Whether somebody else is at work; takes a moment.
+fn quiet_moment() -> Option<String> {
+    let before = Ticks::now()?;
+    thread::sleep(Duration::from_millis(300));
+    noise::of_idle(before, Ticks::now()?)
+}
+
+/// Where it is not known what was said, the first text that there is becomes the measure of the others.
+fn agree(results: &mut Results, sounds: &[Sound]) {
+    for (number, _) in sounds.iter().enumerate().filter(|(_, sound)| sound.reference.is_none()) {
+        let texts = results.entries.iter().filter_map(|entry| {
+            let row = entry.rows.get(number)?;
+            Some((entry.implementation.clone(), row.text.clone()?, row.language.clone()))
+        });
+        let Some((with, text, language)) = texts.into_iter().next() else {
+            continue;
+        };
+        let reference = Reference {
+            text,
+            language: language.unwrap_or_else(|| "en".into()),
+        };
+        let mut is_first = true;
+        for row in results
+            .entries
+            .iter_mut()
+            .filter_map(|entry| entry.rows.get_mut(number))
+        {
+            let Some(text) = &row.text else { continue };
+            if !std::mem::take(&mut is_first)
+                && let Ok(differences) = accuracy::accuracy(&reference, text)
+            {
+                row.agreement = Some(Agreement {
+                    with: with.clone(),
+                    differences,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The world of a real benchmark: children, rest, progress, files.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use super::save;
+use crate::bench::plan::Candidate;
+use crate::bench::ranking;
+use crate::bench::runner::{News, Runner, World};
+use crate::console::{Console, Status};
+use crate::implementations::process::{Child, Failure};
+use crate::implementations::protocol::{Reply, Request};
+use crate::implementations::usage::{Usage, Watch};
+use crate::report::Form;
+
+/// How long a child may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+pub(super) struct Processes<'a> {
+    console: &'a Console,
+    status: Status<'a>,
+    exports: &'a [(PathBuf, Form)],
+}
+
+impl<'a> Processes<'a> {
+    pub(super) fn new(console: &'a Console, exports: &'a [(PathBuf, Form)]) -> Processes<'a> {
+        Processes {
+            console,
+            status: console.status(),
+            exports,
+        }
+    }
+}
+
+impl World for Processes<'_> {
+    fn launch(&mut self, candidate: &Candidate) -> Result<Box<dyn Runner>, Failure> {
+        let (start, _) = candidate.ready.as_ref().map_err(Clone::clone)?;
+        let child = Child::start(start)?;
+        Ok(Box::new(Process {
+            watch: Watch::new(child.id()),
+            child: Some(child),
+        }))
+    }
+
+    fn rest(&mut self, time: Duration) {
+        thread::sleep(time);
+    }
+
+    fn tell(&mut self, news: &News<'_>) {
+        match news {
+            News::Loading(candidate) => {
+                let (implementation, model) = (&candidate.implementation, &candidate.model);
+                self.status.say(&format!("{implementation} {model}: loading"));
+                self.console.detail(format_args!("{implementation} {model}: loading"));
+            }
+            News::Running(entry, sound, done) => {
+                let (name, recording) = (ranking::name(entry), &sound.recording.name);
+                self.status.say(&format!("{name}: {recording}, run {}", done + 1));
+            }
+            News::Saved(results) => {
+                // What cannot be written now may be written at the end, where it is an error.
+                if let Err(error) = save(results, self.exports) {
+                    self.console.warning(format_args!("{error:#}"));
+                }
+            }
+        }
+    }
+}
+
+struct Process {
+    /// There until the end.
+    child: Option<Child>,
+    watch: Watch,
+}
+
+impl Runner for Process {
+    fn ask(&mut self, request: &Request, limit: Duration) -> Result<(Reply, Duration), Failure> {
+        match &mut self.child {
+            Some(child) => child.ask(request, limit),
+            None => unreachable!("the child is there until `drop`"),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.watch.usage()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.end(GOODBYE);
+        }
+    }
+}
