@@ -1,5 +1,6 @@
 //! Where the tool meets the engine: a model is loaded here, and a recording given to it.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -17,6 +18,7 @@ use whisper::{Compat, Options, transcribe};
 use crate::bundled::BUNDLED;
 use crate::cli::ComputeArgs;
 use crate::commands::transcribe::args::{self, TranscribeArgs};
+use crate::files;
 use crate::inputs::Input;
 use crate::model_names::Source;
 use crate::output::{ModelUsed, Weights};
@@ -144,7 +146,12 @@ fn hear(
         Input::File(path) => path,
         Input::Stdin => Path::new("-"),
     };
+    let spool = match fs::metadata(path) {
+        Ok(file) if file.is_file() => None,
+        _ => Some(files::TemporaryFolder::new()?),
+    };
     let options = AudioOptions {
+        spool: spool.as_ref().map(|folder| folder.path().to_owned()),
         track: args.sound.audio_track.map(Into::into),
         channel: args.sound.channel.map(Into::into),
         ffmpeg: !args.sound.no_ffmpeg,

@@ -1,8 +1,11 @@
 //! Files of results: whole or not at all, and no two under one name.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+
+use tempfile::TempDir;
 
 use crate::inputs::Input;
 use crate::interrupt;
@@ -15,7 +18,7 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666)); // less the umask, as any file
+        builder.permissions(fs::Permissions::from_mode(0o666)); // less the umask, as any file
     }
     let folder = path
         .parent()
@@ -31,6 +34,27 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 /// Whether files can be made in `folder`: better asked before an hour of work than after.
 pub(crate) fn try_folder(folder: &Path) -> io::Result<()> {
     tempfile::tempfile_in(folder).map(drop)
+}
+
+/// A folder that is gone when it is dropped, and when Ctrl-C ends the program.
+pub(crate) struct TemporaryFolder {
+    folder: TempDir,
+    _ctrl_c: interrupt::Guard,
+}
+
+impl TemporaryFolder {
+    pub(crate) fn new() -> io::Result<TemporaryFolder> {
+        let folder = tempfile::Builder::new().prefix("whisper-speedtest-").tempdir()?;
+        let path = folder.path().to_owned();
+        let _ctrl_c = interrupt::before_end(move || {
+            let _ = fs::remove_dir_all(&path); // nobody is left to be told
+        });
+        Ok(TemporaryFolder { folder, _ctrl_c })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 /// A name for the files of each input: that of the recording without its extension, and a number after the first of
@@ -54,8 +78,6 @@ pub(crate) fn names(inputs: &[Input]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn names_of(paths: &[&str]) -> Vec<String> {

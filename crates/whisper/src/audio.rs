@@ -48,6 +48,8 @@ pub struct AudioOptions {
     pub channel: Option<usize>,
     /// Whether an installed `ffmpeg` may decode what we cannot.
     pub ffmpeg: bool,
+    /// Where what can be read only once is copied to. By default the system's folder for temporary files.
+    pub spool: Option<PathBuf>,
 }
 
 impl Default for AudioOptions {
@@ -56,6 +58,7 @@ impl Default for AudioOptions {
             track: None,
             channel: None,
             ffmpeg: true,
+            spool: None,
         }
     }
 }
@@ -77,7 +80,7 @@ impl AudioFile {
     /// # Errors
     /// The file cannot be read, or nothing in it is sound that we can decode.
     pub fn open(path: &Path, options: &AudioOptions) -> Result<AudioFile> {
-        let input = Input::open(path).map_err(|source| Error::Io {
+        let input = Input::open(path, options.spool.as_deref()).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;

@@ -17,10 +17,10 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// `-` is standard input.
-    pub(super) fn open(path: &Path) -> io::Result<Input> {
+    /// `-` is standard input. What can be read only once is copied to a file in `spool_folder`.
+    pub(super) fn open(path: &Path, spool_folder: Option<&Path>) -> io::Result<Input> {
         if path == Path::new("-") {
-            return spool(io::stdin().lock());
+            return spool(io::stdin().lock(), spool_folder);
         }
         // Open first: what a name stands for may change between a look and an opening.
         let file = File::open(path)?;
@@ -29,7 +29,7 @@ impl Input {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
         if !kind.is_file() {
-            return spool(file);
+            return spool(file, spool_folder);
         }
         Ok(Input {
             path: path.to_owned(),
@@ -48,8 +48,8 @@ impl Input {
     }
 }
 
-fn spool(source: impl Read) -> io::Result<Input> {
-    let mut copy = NamedTempFile::new()?;
+fn spool(source: impl Read, folder: Option<&Path>) -> io::Result<Input> {
+    let mut copy = folder.map_or_else(NamedTempFile::new, NamedTempFile::new_in)?;
     let bytes = io::copy(&mut source.take(MAX_SPOOLED + 1), &mut copy)?;
     if bytes > MAX_SPOOLED {
         return Err(io::Error::other(format!(

@@ -31,7 +31,7 @@ fn read(path: &Path) -> Result<(Vec<f32>, Vec<Warning>)> {
 
 /// Mono samples at the rate of the file: the mean, or one channel.
 fn unresampled(path: &Path, channel: Option<usize>) -> Vec<f32> {
-    let input = Input::open(path).unwrap();
+    let input = Input::open(path, None).unwrap();
     let mut decoder = Decoder::open(
         &input,
         path,
@@ -210,6 +210,7 @@ fn tracks_and_channels_are_chosen() {
             track,
             channel,
             ffmpeg: false,
+            ..AudioOptions::default()
         };
         let samples = AudioFile::open(&shared.join(file), &options)?.read_all()?;
         Ok(samples.iter().fold(0.0, |most, x| most.max(x.abs())))
