@@ -237,3 +237,6 @@ fn compare(first: &Standing<'_>, other: &Standing<'_>) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,10 +216,8 @@ impl Bench<'_> {
         self.results.entries[place.entry].rows[place.recording].failure = Some(failure);
         if is_over {
             self.live[place.entry] = None;
-            let left = (0..self.plan.sounds.len()).map(|recording| Place { recording, ..place });
-            if left
-                .into_iter()
-                .any(|place| self.row(place).failure.is_none() && !self.is_done(place))
+            let mut rows = (0..self.plan.sounds.len()).map(|recording| Place { recording, ..place });
+            if rows.any(|place| !self.has_enough(place))
                 && let Err(failure) = self.start(place.entry)
             {
                 self.results.entries[place.entry].failure = Some(failure);
@@ -301,9 +299,14 @@ impl Bench<'_> {
     }
 
     fn is_done(&self, place: Place) -> bool {
+        self.live[place.entry].is_none() || self.has_enough(place)
+    }
+
+    /// Whether a row needs no more runs, or can have none.
+    fn has_enough(&self, place: Place) -> bool {
         let (row, settings) = (self.row(place), &self.plan.settings);
         let n = row.runs.len();
-        if self.live[place.entry].is_none() || row.failure.is_some() || n >= MOST {
+        if row.failure.is_some() || n >= MOST {
             return true;
         }
         if let Some(runs) = settings.runs {
@@ -395,3 +398,6 @@ fn plausible(inside: f64, outside: Duration) -> Result<(), Failure> {
 fn unexpected(kind: &str) -> Failure {
     Failure::new(FailureKind::Protocol, format_args!("no reply to {kind:?}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use process_wrap::std::{ChildWrapper, CommandWrap};
@@ -34,6 +34,7 @@ pub(crate) struct Child {
     requests: Option<ChildStdin>,
     replies: Receiver<Line>,
     complaints: Arc<Mutex<Tail>>,
+    complaining: JoinHandle<()>,
 }
 
 /// A reply and when its line was complete.
@@ -136,12 +137,13 @@ impl Child {
         thread::spawn(move || read_lines(BufReader::new(answers), &sender));
         let complaints = Arc::<Mutex<Tail>>::default();
         let tail = Arc::clone(&complaints);
-        thread::spawn(move || read_complaints(errors, &tail));
+        let complaining = thread::spawn(move || read_complaints(errors, &tail));
         Ok(Child {
             group: Group::new(child),
             requests: Some(requests),
             replies,
             complaints,
+            complaining,
         })
     }
 
@@ -160,6 +162,7 @@ impl Child {
         answer.map_err(|mut failure| {
             if failure.is_over() {
                 self.group.kill();
+                until(Duration::from_secs(1), || self.complaining.is_finished().then_some(()));
             }
             failure.complaints = lock(&self.complaints).text();
             failure
@@ -279,16 +282,19 @@ impl Group {
 
     /// How the leader ended, where it does so within the limit.
     fn wait(&self, limit: Duration) -> Option<ExitStatus> {
-        let until = Instant::now() + limit;
-        loop {
-            if let Ok(Some(status)) = lock(&self.child).try_wait() {
-                return Some(status);
-            }
-            if Instant::now() >= until {
-                return None;
-            }
-            thread::sleep(Duration::from_millis(2));
+        until(limit, || lock(&self.child).try_wait().ok().flatten())
+    }
+}
+
+/// Asks every other millisecond until there is an answer, or no time left.
+fn until<T>(limit: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        let found = answer();
+        if found.is_some() || Instant::now() >= end {
+            return found;
         }
+        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -1,0 +1,262 @@
+//! The speed test with real children, good and bad ones. They are copies of `examples/fake.rs`, which does what its file
+//! name says.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_whisper-speedtest"));
+    program.arg("benchmark");
+    program
+}
+
+/// An example of this package, which `cargo test` has built beside the program.
+fn example(name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_whisper-speedtest"));
+    let folder = program.parent().expect("a program is in a folder").join("examples");
+    folder.join(name).with_extension(std::env::consts::EXE_EXTENSION)
+}
+
+/// Whether `cargo test` was asked for all of the package, and so has built the fake; says so where not.
+fn fake_is_built(test: &str) -> bool {
+    let is_built = example("fake").is_file();
+    if !is_built {
+        writeln!(
+            std::io::stderr(),
+            "skipped: {test}: examples/fake.rs is not built: cargo build --examples"
+        )
+        .ok();
+    }
+    is_built
+}
+
+/// Fakes with these behaviours, as the option `-i` takes them.
+fn fakes(folder: &Path, behaviours: &[&str]) -> String {
+    let copy = |behaviour: &&str| {
+        let path = folder.join(behaviour).with_extension(std::env::consts::EXE_EXTENSION);
+        fs::copy(example("fake"), &path).expect("the fake is built");
+        path.to_str().expect("a temporary folder has a plain name").to_owned()
+    };
+    behaviours.iter().map(copy).collect::<Vec<_>>().join(",")
+}
+
+/// Measures fakes, three runs each: the entries in their order, and the exit code.
+fn measure(behaviours: &[&str], options: &[&str]) -> (Vec<Value>, Option<i32>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = program()
+        .args(["--json", "-n", "3", "-i", &fakes(folder.path(), behaviours)])
+        .args(options)
+        .output()
+        .expect("the program starts");
+    let results: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let entries = results["entries"].as_array().expect("a list").clone();
+    (entries, output.status.code())
+}
+
+/// Why an entry has no figures: of the whole, or of its row.
+fn failure(entry: &Value) -> (String, String, String) {
+    let whole = Some(&entry["failure"]).filter(|failure| !failure.is_null());
+    let failure = whole.unwrap_or(&entry["rows"][0]["failure"]);
+    let text = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
+    (text("kind"), text("message"), text("complaints"))
+}
+
+#[test]
+fn who_misbehaves_is_a_row_with_the_reason_and_the_rest_goes_on() {
+    if !fake_is_built("who_misbehaves_is_a_row_with_the_reason_and_the_rest_goes_on") {
+        return;
+    }
+    let bad = [
+        ("crash", "ended", "crashed at \"transcribe\""),
+        ("exit", "ended", "ended at \"load\""),
+        ("absent", "ended", "ended at \"hello\""),
+        ("garbage", "protocol", "Loading model"),
+        ("cut", "ended", "ended at \"transcribe\""),
+        ("long", "protocol", "longer than 4 MiB"),
+        ("chatty", "protocol", "a reply to \"audio\""),
+        ("refuse", "refused", "cannot <b>hear</b>"),
+        ("future", "protocol", "it speaks protocol 2"),
+        ("nameless", "protocol", "does not say its version"),
+        ("liar", "protocol", "1000000 s"),
+    ];
+    let behaviours: Vec<&str> = bad.iter().map(|(behaviour, ..)| *behaviour).chain(["well"]).collect();
+    let (entries, code) = measure(&behaviours, &[]);
+    assert_eq!(code, Some(1));
+    for (entry, (behaviour, kind, message)) in entries.iter().zip(bad) {
+        assert_eq!(entry["implementation"], behaviour);
+        let found = failure(entry);
+        let kind = if cfg!(windows) && behaviour == "crash" {
+            "ended"
+        } else {
+            kind
+        };
+        assert!(found.0 == kind && found.1.contains(message), "{behaviour}: {found:?}");
+    }
+    assert!(failure(&entries[0]).2.contains("line 42"), "the last words are kept");
+    assert!(failure(&entries[1]).2.contains("no such library"));
+    let well = &entries[bad.len()];
+    assert_eq!(well["rows"][0]["runs"].as_array().map(Vec::len), Some(3));
+    assert_eq!(well["rows"][0]["accuracy"]["words"]["substitutions"], 0);
+    assert_eq!(well["identity"]["version"], "1.0");
+}
+
+#[test]
+fn who_hangs_is_killed_with_its_helpers() {
+    if !fake_is_built("who_hangs_is_killed_with_its_helpers") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let began = Instant::now();
+    let fakes = fakes(folder.path(), &["hang", "well"]);
+    let output = program()
+        .args(["--json", "-n", "3", "--timeout", "1", "-i", &fakes])
+        .output()
+        .expect("it starts");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let results: Value = serde_json::from_slice(&output.stdout).expect("results");
+    assert_eq!(failure(&results["entries"][0]).0, "timed_out");
+    assert_eq!(
+        results["entries"][1]["rows"][0]["runs"].as_array().map(Vec::len),
+        Some(3)
+    );
+    if cfg!(target_os = "linux") {
+        let alive = fs::read_dir("/proc").expect("Linux").flatten().filter(|process| {
+            fs::read_link(process.path().join("exe")).is_ok_and(|program| program.starts_with(folder.path()))
+        });
+        assert_eq!(alive.count(), 0, "a helper lives on");
+    } else {
+        writeln!(
+            std::io::stderr(),
+            "skipped: who_hangs_is_killed_with_its_helpers: looks for helpers in /proc only"
+        )
+        .ok();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn who_is_killed_most_likely_ran_out_of_memory() {
+    if !fake_is_built("who_is_killed_most_likely_ran_out_of_memory") {
+        return;
+    }
+    let (entries, code) = measure(&["memory", "well"], &[]);
+    let (kind, message, _) = failure(&entries[0]);
+    assert!(
+        kind == "killed" && message.contains("out of memory"),
+        "{kind} {message}"
+    );
+    assert_eq!(code, Some(1));
+    assert!(entries[1]["rows"][0]["time"]["median"].is_f64());
+}
+
+#[test]
+fn slow_is_slow_and_not_wrong() {
+    if !fake_is_built("slow_is_slow_and_not_wrong") {
+        return;
+    }
+    let (entries, code) = measure(&["slow", "well"], &["--no-interleave"]);
+    assert_eq!(code, Some(0));
+    let median = |entry: &Value| entry["rows"][0]["time"]["median"].as_f64().expect("measured");
+    assert!(median(&entries[0]) >= 0.3 && median(&entries[1]) < 0.3, "{entries:?}");
+    let run = &entries[0]["rows"][0]["runs"][0];
+    assert!(run["inside_seconds"].as_f64() <= run["seconds"].as_f64());
+    if cfg!(target_os = "linux") {
+        assert!(
+            entries[0]["peak_memory_bytes"].as_u64() > Some(500_000),
+            "{}",
+            entries[0]["peak_memory_bytes"]
+        );
+    }
+}
+
+#[test]
+fn results_are_exported_by_ending_and_compared() {
+    if !fake_is_built("results_are_exported_by_ending_and_compared") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name);
+    let fakes = fakes(folder.path(), &["well", "refuse"]);
+    for name in ["a.json", "b.json"] {
+        let others = ["r.csv", "r.md", "r.html"].map(|name| ["-e".into(), file(name).into_os_string()]);
+        let run = program()
+            .args(["-n", "3", "-i", &fakes, "-e"])
+            .arg(file(name))
+            .args(others.as_flattened())
+            .assert();
+        run.code(1).stdout(
+            contains("well base")
+                .and(contains("cannot <b>hear</b>"))
+                .and(contains("\u{1b}").not()),
+        );
+    }
+    let read = |name: &str| fs::read_to_string(file(name)).expect(name);
+    let json: Value = serde_json::from_str(&read("a.json")).expect("JSON");
+    assert_eq!(
+        (&json["schema"], &json["complete"]),
+        (&"whisper-speedtest benchmark 1".into(), &true.into())
+    );
+    assert!(read("r.csv").starts_with("implementation,version,model"));
+    assert!(read("r.md").contains("| well base | 1.0 |"));
+    assert!(read("r.html").contains("well base") && !read("r.html").contains("<b>hear"));
+
+    let compare = |options: &[&str]| {
+        let mut compare = Command::new(env!("CARGO_BIN_EXE_whisper-speedtest"));
+        compare
+            .arg("compare")
+            .arg(file("a.json"))
+            .arg(file("b.json"))
+            .args(options)
+            .assert()
+    };
+    compare(&[])
+        .success()
+        .stdout(contains("well base: ").and(contains("refuse base: failed before")));
+    // a measurement that is missing is no success
+    compare(&["--fail-if-wer", "+0.3"])
+        .code(1)
+        .stdout(contains("** missing **"));
+    fs::write(file("b.json"), "{\"schema\": 7}").expect("written");
+    compare(&[])
+        .code(1)
+        .stderr(contains("expected the results of a benchmark"));
+}
+
+#[test]
+fn a_wrong_command_line_is_2_and_helps() {
+    for (args, help) in [
+        (&["-i", "nativ"][..], "Did you mean native?"),
+        (&["base", "-m", "base"], "MODEL and --model say the same"),
+        (&["base", "0"], "RUNS"),
+        (&["-e", "r.txt"], "known are .json, .csv, .md and .html"),
+        (&["--timeout=-1"], "0 to 1000000"),
+        (&["--model-path", "native"], "NAME=PATH"),
+        (&["--language", "klingon", "-a", "x.wav"], "klingon"),
+    ] {
+        program().args(args).assert().code(2).stdout("").stderr(contains(help));
+    }
+}
+
+#[test]
+fn what_is_not_ready_is_said_and_nothing_is_downloaded() {
+    program()
+        .args(["medium", "1", "MLXWhisperImplementation"])
+        .env("WHISPER_SPEEDTEST_MODELS", "/no/such/folder")
+        .assert()
+        .code(1)
+        .stderr(contains("native medium").and(contains("--model-path native:medium=FOLDER")));
+    program()
+        .args(["-i", "./no-such-runner"])
+        .assert()
+        .code(1)
+        .stderr(contains("no such file"));
+}
