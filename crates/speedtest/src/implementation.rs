@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::implementations::process::Start;
+use crate::implementations::python::Python;
 
 /// Something that transcribes, in a child process that speaks `docs/protocol.md`. One file each, one row of
 /// [`crate::implementations::ALL`] each.
@@ -26,7 +27,7 @@ pub(crate) trait Implementation: Sync {
     fn tested(&self) -> bool;
 
     /// The models it knows, by our names.
-    fn models(&self) -> &'static [ModelOf];
+    fn models(&self) -> &[ModelOf<'static>];
 
     /// The name that stands for `bundled` here: other implementations take the same size.
     fn stands_for_bundled(&self) -> &'static str {
@@ -50,22 +51,62 @@ pub(crate) trait Implementation: Sync {
         }
         let known = self.models().iter().find(|known| known.name == model);
         let known = known.ok_or_else(|| Unavailable::no_model(self.id(), model, self.models()))?;
-        here.checkpoint(known.repository).map_err(|reason| {
-            let id = self.id();
-            Unavailable::new(
-                reason,
-                format_args!("or name a folder: --model-path {id}:{model}=FOLDER"),
-            )
-        })
+        known.weights(self.id(), here)
+    }
+
+    /// Its Python environment, if it is one.
+    fn as_python(&self) -> Option<&Python> {
+        None
     }
 }
 
 /// A model by our name, and where an implementation has its weights for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ModelOf {
-    pub(crate) name: &'static str,
+pub(crate) struct ModelOf<'a> {
+    pub(crate) name: &'a str,
     /// `ORG/NAME` on the Hugging Face Hub.
-    pub(crate) repository: &'static str,
+    pub(crate) repository: &'a str,
+    /// The repository to take, never silently, where the first is not on disk.
+    pub(crate) fallback: Option<&'a str>,
+    /// The file in the repository that holds the model, where the repository has several.
+    pub(crate) file: Option<&'a str>,
+}
+
+impl<'a> ModelOf<'a> {
+    pub(crate) const fn new(name: &'a str, repository: &'a str) -> ModelOf<'a> {
+        ModelOf {
+            name,
+            repository,
+            fallback: None,
+            file: None,
+        }
+    }
+
+    /// As on disk, for the implementation `id`.
+    ///
+    /// # Errors
+    /// Neither repository is there.
+    pub(crate) fn weights(&self, id: &str, here: &Here) -> Result<Weights, Unavailable> {
+        let found = here.checkpoint(self.repository).or_else(|missing| {
+            let second = self.fallback.and_then(|fallback| here.checkpoint(fallback).ok());
+            let fallback = |weights| Weights {
+                fallback: true,
+                ..weights
+            };
+            second.map(fallback).ok_or(missing)
+        });
+        let found = found.and_then(|weights| match self.file {
+            Some(file) => weights.file(file),
+            None => Ok(weights),
+        });
+        found.map_err(|missing| {
+            let name = self.name;
+            Unavailable::new(
+                missing,
+                format_args!("or name a folder: --model-path {id}:{name}=FOLDER"),
+            )
+        })
+    }
 }
 
 /// The weights that a runner gets.
@@ -99,6 +140,15 @@ impl Weights {
             fallback: false,
         })
     }
+
+    /// One file of them.
+    fn file(mut self, name: &str) -> Result<Weights, String> {
+        let file = self.path.map(|folder| folder.join(name)).filter(|file| file.is_file());
+        let missing = || format!("{} is on disk, but not its {name}", self.name);
+        self.path = Some(file.ok_or_else(missing)?);
+        self.name = format!("{}/{name}", self.name);
+        Ok(self)
+    }
 }
 
 /// Why an implementation or a model cannot be measured here, and what would change that.
@@ -122,7 +172,7 @@ impl Unavailable {
         Unavailable::new(format_args!("needs {needs}"), "")
     }
 
-    fn no_model(id: &str, model: &str, models: &[ModelOf]) -> Unavailable {
+    fn no_model(id: &str, model: &str, models: &[ModelOf<'_>]) -> Unavailable {
         let names: Vec<_> = models.iter().map(|known| known.name).collect();
         Unavailable::new(
             format_args!("{id} knows no model {model:?}"),
@@ -198,31 +248,6 @@ impl Here {
             .find(|program| program.is_file())
     }
 
-    /// The Python interpreter of an implementation: the one named with `--program`, else that of its environment.
-    ///
-    /// # Errors
-    /// There is none.
-    pub(crate) fn python(&self, id: &str) -> Result<PathBuf, Unavailable> {
-        if let Some(named) = self.program(id) {
-            return Ok(named.to_owned());
-        }
-        let within = if cfg!(windows) {
-            "Scripts/python.exe"
-        } else {
-            "bin/python"
-        };
-        let installed = self
-            .cache
-            .as_ref()
-            .map(|cache| cache.join("environments").join(id).join(within));
-        installed.filter(|python| python.is_file()).ok_or_else(|| {
-            Unavailable::new(
-                "not installed",
-                format_args!("install it with --install, or name an interpreter that has it: --program {id}=PYTHON"),
-            )
-        })
-    }
-
     /// A checkpoint on disk, complete.
     ///
     /// # Errors
@@ -263,7 +288,7 @@ impl Implementation for Own {
         false
     }
 
-    fn models(&self) -> &'static [ModelOf] {
+    fn models(&self) -> &[ModelOf<'static>] {
         &[]
     }
 

@@ -1,8 +1,12 @@
 //! Every implementation that can be measured: one table, a line each.
 
+mod faster_whisper;
+mod mlx_whisper;
 mod native;
 pub(crate) mod process;
 pub(crate) mod protocol;
+pub(crate) mod python;
+mod runner;
 pub(crate) mod usage;
 
 use crate::implementation::{Implementation, Own};
@@ -11,7 +15,9 @@ pub(crate) use native::serve;
 
 /// Every implementation this tool can measure, ours first.
 pub(crate) static ALL: &[&dyn Implementation] = &[
-    &native::Native, //
+    &native::Native,
+    &faster_whisper::FASTER_WHISPER,
+    &mlx_whisper::MLX_WHISPER,
 ];
 
 /// The implementation that `name` means: an id, the name of a class of mac-whisper-speedtest, or a path to a runner.
@@ -36,3 +42,6 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn Implementation, String> {
         ids.join(", ")
     ))
 }
+
+#[cfg(test)]
+mod tests;

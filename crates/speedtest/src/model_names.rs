@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::bundled::BUNDLED;
+use crate::implementation::ModelOf;
 
 /// The model inside the program, and the default of every command.
 pub(crate) const DEFAULT: &str = "bundled";
@@ -18,16 +19,9 @@ pub(crate) enum Source {
     Repository { primary: String, fallback: Option<String> },
 }
 
-/// A short name: the repository it stands for, then the one to fall back to.
-pub(crate) struct Named {
-    pub(crate) name: &'static str,
-    primary: &'static str,
-    fallback: Option<&'static str>,
-}
-
 /// Every short name but `bundled`.
 #[rustfmt::skip]
-pub(crate) const NAMES: &[Named] = &[
+pub(crate) const NAMES: &[ModelOf<'static>] = &[
     named("tiny",      "mlx-community/whisper-tiny-mlx-q4",        Some("mlx-community/whisper-tiny-mlx")),
     named("base",      "mlx-community/whisper-base-mlx",           None),
     named("small",     "mlx-community/whisper-small-mlx-4bit",     Some("mlx-community/whisper-small-mlx")),
@@ -42,20 +36,10 @@ pub(crate) const NAMES: &[Named] = &[
     named("medium.en", "mlx-community/whisper-medium.en-mlx",      None),
 ];
 
-const fn named(name: &'static str, primary: &'static str, fallback: Option<&'static str>) -> Named {
-    Named {
-        name,
-        primary,
+const fn named(name: &'static str, primary: &'static str, fallback: Option<&'static str>) -> ModelOf<'static> {
+    ModelOf {
         fallback,
-    }
-}
-
-impl Named {
-    fn source(&self) -> Source {
-        Source::Repository {
-            primary: self.primary.to_owned(),
-            fallback: self.fallback.map(str::to_owned),
-        }
+        ..ModelOf::new(name, primary)
     }
 }
 
@@ -71,7 +55,10 @@ pub(crate) fn resolve(name: &str) -> Result<Source, String> {
     }
     let name = if name == DEFAULT { "base" } else { name };
     if let Some(named) = find(name) {
-        return Ok(named.source());
+        return Ok(Source::Repository {
+            primary: named.repository.to_owned(),
+            fallback: named.fallback.map(str::to_owned),
+        });
     }
     if Path::new(name).is_dir() {
         return Ok(Source::Folder(name.into()));
@@ -85,7 +72,7 @@ pub(crate) fn resolve(name: &str) -> Result<Source, String> {
     Err(unknown(name))
 }
 
-fn find(name: &str) -> Option<&'static Named> {
+fn find(name: &str) -> Option<&'static ModelOf<'static>> {
     NAMES.iter().find(|named| named.name == name)
 }
 

@@ -11,17 +11,36 @@ use crate::implementations;
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct ImplementationsArgs {
+    /// Install what these Python implementations need into this tool's cache: pinned packages, checked by hash, by way of uv
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    install: Vec<String>,
+    /// Never use the network
+    #[arg(long, conflicts_with = "install")]
+    offline: bool,
     #[command(flatten)]
     places: Places,
 }
 
 const HELP: &str = "\
-Example:
+Examples:
+  whisper-speedtest implementations --install faster-whisper,mlx-whisper
   whisper-speedtest implementations --program faster-whisper=venv/bin/python";
 
 /// Lists all of them.
 pub(super) fn run(args: &ImplementationsArgs, console: &Console) -> anyhow::Result<Outcome> {
     let here = args.places.here();
+    let mut all_installed = Outcome::Done;
+    for name in &args.install {
+        let implementation = implementations::find(name).map_err(anyhow::Error::msg)?;
+        let installed = match implementation.as_python() {
+            Some(python) => python.install(&here),
+            None => Err(anyhow::anyhow!("it is not a Python package: install it by hand")),
+        };
+        if let Err(error) = installed {
+            console.error(format_args!("{name}: {error:#}"));
+            all_installed = Outcome::SomeFailed;
+        }
+    }
     let mut list = String::new();
     for implementation in implementations::ALL {
         let state = match implementation.start(&here) {
@@ -36,5 +55,5 @@ pub(super) fn run(args: &ImplementationsArgs, console: &Console) -> anyhow::Resu
         list += &format!("{:22} {state}\n", "");
     }
     console.result(&list)?;
-    Ok(Outcome::Done)
+    Ok(all_installed)
 }

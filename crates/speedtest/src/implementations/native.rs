@@ -1,14 +1,11 @@
 //! This program's own engine, measured like any other: a child that speaks the protocol.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, BufRead as _, Write as _};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use whisper::language::Language;
 use whisper::mel::LogMelBuilder;
 use whisper::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
@@ -16,6 +13,7 @@ use whisper::{Options, transcribe};
 
 use super::process::Start;
 use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
+use super::runner;
 use crate::cli::{Compute, ComputeArgs};
 use crate::engine::Engine;
 use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
@@ -45,7 +43,7 @@ impl Implementation for Native {
     }
 
     /// All that [`model_names`] knows: see [`weights`](Implementation::weights).
-    fn models(&self) -> &'static [ModelOf] {
+    fn models(&self) -> &[ModelOf<'static>] {
         &[]
     }
 
@@ -73,44 +71,23 @@ impl Implementation for Native {
                 fallback: false,
             }),
             Source::Folder(folder) => Weights::at(&folder),
-            Source::Repository { primary, fallback } => here.checkpoint(&primary).or_else(|missing| {
-                let second = fallback.and_then(|fallback| here.checkpoint(&fallback).ok());
-                second
-                    .map(|weights| Weights {
-                        fallback: true,
-                        ..weights
-                    })
-                    .ok_or_else(|| {
-                        let remedy = format_args!("or name a folder: --model-path native:{model}=FOLDER");
-                        Unavailable::new(missing, remedy)
-                    })
-            }),
+            Source::Repository { primary, fallback } => {
+                let named = ModelOf {
+                    fallback: fallback.as_deref(),
+                    ..ModelOf::new(model, &primary)
+                };
+                named.weights(self.id(), here)
+            }
         }
     }
 }
 
-/// Serves the protocol on standard input and output until `bye` or the end of the requests.
+/// Serves the protocol for this program's own engine.
 ///
 /// # Errors
-/// The replies cannot be written, or a line is no request. What cannot be done is a reply like any other.
+/// As [`runner::serve`].
 pub(crate) fn serve() -> anyhow::Result<()> {
-    let mut replies = io::stdout().lock();
-    let mut runner = Runner::default();
-    for line in io::stdin().lock().lines() {
-        let line = line?;
-        let request = serde_json::from_str(&line).with_context(|| format!("no request: {line:?}"))?;
-        if request == Request::Bye {
-            break;
-        }
-        let reply = runner.answer(request).unwrap_or_else(|error| Reply::Error {
-            message: format!("{error:#}"),
-        });
-        let mut line = serde_json::to_vec(&reply)?;
-        line.push(b'\n');
-        replies.write_all(&line)?;
-        replies.flush()?;
-    }
-    Ok(())
+    runner::serve(Runner::default())
 }
 
 #[derive(Default)]
@@ -124,7 +101,7 @@ struct Recording {
     language: Option<Language>,
 }
 
-impl Runner {
+impl runner::Runner for Runner {
     fn answer(&mut self, request: Request) -> anyhow::Result<Reply> {
         match request {
             Request::Hello { .. } => Ok(Reply::Hello(Identity {
@@ -143,7 +120,9 @@ impl Runner {
             Request::Bye => unreachable!("`serve` has left"),
         }
     }
+}
 
+impl Runner {
     fn load(&mut self, load: &Load) -> anyhow::Result<Loaded> {
         let began = Instant::now();
         self.engine = None; // its memory goes before the next takes some
@@ -216,22 +195,11 @@ impl Runner {
 
 impl Recording {
     fn read(audio: &Audio) -> anyhow::Result<Recording> {
-        let samples = read_samples(&audio.path, audio.samples).with_context(|| audio.path.display().to_string())?;
+        let samples =
+            runner::read_samples(&audio.path, audio.samples).with_context(|| audio.path.display().to_string())?;
         let language = audio.language.as_deref().map(str::parse).transpose()?;
         Ok(Recording { samples, language })
     }
-}
-
-/// Raw 32-bit floats, little-endian.
-fn read_samples(path: &Path, expected: u64) -> anyhow::Result<Vec<f32>> {
-    let bytes = fs::read(path)?;
-    let (whole, rest) = bytes.as_chunks();
-    ensure!(
-        rest.is_empty() && whole.len() as u64 == expected,
-        "expected {expected} samples of 4 bytes, found {} bytes",
-        bytes.len()
-    );
-    Ok(whole.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 /// A model that watches the time spent in it.

@@ -1,6 +1,6 @@
-"""OpenAI's Whisper base from its CTranslate2 form into an MLX folder, quantized to 5 bits: called by make-bundled-model.sh.
+"""A Whisper from its CTranslate2 form into an MLX folder, dense (f16) or quantized: called by make-models.sh.
 
-    make-bundled-model.py WHEELS OUT
+    ct2-to-mlx.py CTRANSLATE2-FOLDER OUT f16|BITS
 
 The two forms hold the same float16 numbers and differ in three ways: CTranslate2 stacks the query, key and value matrices of
 an attention (key and value in cross-attention), its convolutions are [out, in, kernel] where MLX has [out, kernel, in], and
@@ -10,36 +10,28 @@ it stores a bias of zeros for the keys, which Whisper does not have.
 import json
 import struct
 import sys
-import zipfile
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 
-BITS, GROUP = 5, 64
+GROUP = 64
 
 
-def main(wheels: Path, out: Path) -> None:
-    files = package_files(wheels)
-    source = read_ctranslate2(files["model.bin.part1"] + files["model.bin.part2"])
+def main(folder: Path, out: Path, form: str) -> None:
+    source = read_ctranslate2((folder / "model.bin").read_bytes())
     layers = dict(whisper_layers(source))
-    layers["alignment_heads"] = np.array(json.loads(files["config.json"])["alignment_heads"], dtype=np.int64)
+    heads = json.loads((folder / "config.json").read_text())["alignment_heads"]
+    layers["alignment_heads"] = np.array(heads, dtype=np.int64)
 
+    bits = None if form == "f16" else int(form)
     out.mkdir(parents=True, exist_ok=True)
-    mx.save_safetensors(str(out / "weights.safetensors"), dict(quantized(layers)))
-    config = dimensions(source) | {"quantization": {"group_size": GROUP, "bits": BITS}, "model_type": "whisper"}
+    mx.save_safetensors(str(out / "weights.safetensors"), dict(encoded(layers, bits)))
+    config = dimensions(source)
+    if bits:
+        config["quantization"] = {"group_size": GROUP, "bits": bits}
+    config["model_type"] = "whisper"
     (out / "config.json").write_text(json.dumps(config, indent=4))
-
-
-def package_files(wheels: Path) -> dict[str, bytes]:
-    """The files under `data/` of all wheels, by their base name."""
-    files = {}
-    for wheel in sorted(wheels.glob("*.whl")):
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if "/data/" in name:
-                    files[Path(name).name] = archive.read(name)
-    return files
 
 
 def read_ctranslate2(data: bytes) -> dict[str, np.ndarray]:
@@ -142,12 +134,12 @@ def blocks(source: dict[str, np.ndarray], side: str) -> int:
     return len({name.split("/")[1] for name in source if name.startswith(f"{side}/layer_") and "/ffn/" in name})
 
 
-def quantized(layers: dict[str, np.ndarray]):
-    """What MLX quantizes: the matrices of linear and embedding layers; each scales and biases pair follows its codes."""
+def encoded(layers: dict[str, np.ndarray], bits: int | None):
+    """What MLX quantizes are the matrices of linear and embedding layers; each scales and biases pair follows its codes."""
     for name, array in layers.items():
         value = mx.array(np.ascontiguousarray(array))
-        if name.endswith(".weight") and array.ndim == 2:
-            codes, scales, biases = mx.quantize(value, group_size=GROUP, bits=BITS)
+        if bits and name.endswith(".weight") and array.ndim == 2:
+            codes, scales, biases = mx.quantize(value, group_size=GROUP, bits=bits)
             yield name, codes
             yield name.removesuffix("weight") + "scales", scales
             yield name.removesuffix("weight") + "biases", biases
@@ -155,4 +147,4 @@ def quantized(layers: dict[str, np.ndarray]):
             yield name, value
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
