@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod support;
-use support::{all, jfk, names, program, shared, silence, skipped, speech};
+use support::{all, jfk, names, program, python, shared, silence, skipped, speech};
 
 /// Long enough for a busy machine; what hangs is a failure all the same.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -393,4 +393,8 @@ fn a_folder_in_one_command() {
         "{messages}"
     );
     assert_eq!(names(&texts).len(), 7 * count);
+    match python::read_back(&texts) {
+        Ok(said) => assert_eq!(said, format!("{count} transcripts read back")),
+        Err(reason) => skipped(NAME, format_args!("reading back: {reason}")),
+    }
 }

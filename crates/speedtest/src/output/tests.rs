@@ -1,13 +1,20 @@
-//! Against mlx_whisper's own writers: `tools/golden/make_output.py` made the expected files.
+//! Against mlx_whisper's own writers: `tools/golden/make_output.py` made the expected files. And back through parsers.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use whisper::language::Language;
 use whisper::model::Dims;
 use whisper::transcript::Warning;
 
 use super::*;
+
+#[path = "../../tests/support/python.rs"]
+mod python_parsers;
 
 fn model() -> ModelUsed {
     ModelUsed {
@@ -61,8 +68,88 @@ fn five_forms_are_mlx_whispers_to_the_byte() {
         }
         let expected = fs::read_to_string(folder().join(name).with_extension("json")).unwrap();
         let document = Format::Json.render(&transcript, &model());
-        let ours = document.split_once(", \"language_probability\"").unwrap().0;
-        assert!(format!("{ours}}}") == expected, "{name} json: {document}");
+        assert!(without_our_keys(&document) == expected, "{name} json: {document}");
+    }
+}
+
+/// What mlx_whisper has heard in each recording of ../shared, with three models: (model, recordings, transcripts).
+fn golden(test: &str) -> Vec<(&'static str, Vec<(String, Transcript)>)> {
+    #[derive(Deserialize)]
+    struct Line {
+        file: String,
+        #[serde(flatten)]
+        transcript: Transcript,
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/transcripts");
+    if !folder.exists() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: {test}: ../shared/golden/transcripts is absent"
+        );
+        return Vec::new();
+    }
+    let read = |model: &'static str| {
+        let lines = fs::read_to_string(folder.join(format!("{model}.jsonl"))).unwrap();
+        let line = |line: &str| {
+            let line: Line = serde_json::from_str(line).unwrap();
+            (line.file, line.transcript)
+        };
+        (model, lines.lines().map(line).collect())
+    };
+    ["whisper-base-mlx-5bit", "whisper-base-mlx-8bit", "whisper-tiny.en-mlx"]
+        .map(read)
+        .into()
+}
+
+/// mlx_whisper's document, which ends with the language.
+fn without_our_keys(document: &str) -> String {
+    let theirs = document.split_once(", \"language_probability\"").unwrap().0;
+    format!("{theirs}}}")
+}
+
+#[test]
+fn five_forms_of_all_recordings_are_mlx_whispers_to_the_byte() {
+    let expected = fs::read_to_string(folder().join("transcripts.sha256")).unwrap();
+    for (name, transcripts) in golden("five_forms_of_all_recordings_are_mlx_whispers_to_the_byte") {
+        for format in [Format::Txt, Format::Vtt, Format::Srt, Format::Tsv, Format::Json] {
+            let mut sum = Sha256::new();
+            for (_, transcript) in &transcripts {
+                let text = format.render(transcript, &model());
+                match format {
+                    Format::Json => sum.update(without_our_keys(&text)),
+                    _ => sum.update(text),
+                }
+            }
+            let sum: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let line = format!("{name} {} {sum}\n", format.extension());
+            assert!(expected.contains(&line), "{name} {format:?}");
+        }
+    }
+}
+
+#[test]
+fn other_parsers_read_what_is_written() {
+    const NAME: &str = "other_parsers_read_what_is_written";
+    let out = tempfile::tempdir().unwrap();
+    let write = |name: &str, transcript: &Transcript| {
+        for format in Format::ALL {
+            let path = out.path().join(format!("{name}.{}", format.extension()));
+            fs::write(path, format.render(transcript, &model())).unwrap();
+        }
+    };
+    let mut written = 2;
+    for name in ["speech", "silence"] {
+        write(name, &transcript(&format!("{name}.json")));
+    }
+    for (model, transcripts) in golden(NAME) {
+        written += transcripts.len();
+        for (file, transcript) in transcripts {
+            write(&format!("{model} {file}"), &transcript);
+        }
+    }
+    match python_parsers::read_back(out.path()) {
+        Ok(said) => assert_eq!(said, format!("{written} transcripts read back")),
+        Err(reason) => writeln!(std::io::stderr(), "skipped: {NAME}: {reason}").unwrap(),
     }
 }
 
