@@ -51,3 +51,6 @@ impl Form {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@ use super::stats::{Summary, z_scores};
 /// A run is an outlier from this many standard deviations on, as the MAD estimates them (hyperfine's limit).
 const OUTLIER: f64 = 14.826;
 
+/// Where all runs but a few are nearly equal, less than this part of the median is no outlier.
+const VISIBLE: f64 = 0.02;
+
 /// Below this many seconds the harness and the clock are part of what is measured.
 const SHORT: f64 = 0.005;
 
@@ -28,7 +31,13 @@ pub(crate) fn of_row(row: &Row, first: Option<&Run>) -> Vec<String> {
             time.median * 1000.0
         ));
     }
-    let outliers = z_scores(&seconds).iter().filter(|z| z.abs() > OUTLIER).count();
+    let is_far = |seconds: f64| (seconds - time.median).abs() > VISIBLE * time.median;
+    let scores = z_scores(&seconds);
+    let outliers = seconds
+        .iter()
+        .zip(&scores)
+        .filter(|(seconds, z)| z.abs() > OUTLIER && is_far(**seconds))
+        .count();
     if outliers > 0 {
         warnings.push(format!(
             "{outliers} of {} runs lie far from the others: other programs may have run; end them, or measure with --cool-down",

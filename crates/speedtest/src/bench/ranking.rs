@@ -158,7 +158,7 @@ fn verdicts(standings: &[Standing<'_>], results: &Results) -> Vec<String> {
     verdicts.push(if sure == others.len() {
         let accurate = match first.accuracy {
             Some(_) => format!(
-                ", and within {} points of the best word error rate",
+                ", and within {:.1} points of the best word error rate",
                 results.settings.wer_margin
             ),
             None => String::new(),

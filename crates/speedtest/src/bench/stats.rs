@@ -1,6 +1,6 @@
 //! Statistics of times: pure functions of samples.
 //!
-//! Checked against numpy and scipy (`tools/golden/statistics.py`).
+//! Checked against numpy and scipy (`tools/golden/make_statistics.py`).
 
 use serde::{Deserialize, Serialize};
 

@@ -101,7 +101,7 @@ fn charts(ranking: &Ranking<'_>, results: &Results) -> String {
             "Speed and word error rate",
             "Best is at the bottom right: fast and right.",
             &chart::plane(&accuracy, "seconds of audio a second", "word error rate, %"),
-            accuracy.is_empty(),
+            accuracy.len() < 2,
         ),
         card(
             "Memory",

@@ -65,7 +65,7 @@ fn of_size(ranking: &Ranking<'_>, results: &Results, paint: Paint) -> String {
     }));
     let lines: Vec<Vec<String>> = lines
         .into_iter()
-        .map(|cells| cells.iter().map(|cell| in_a_line(cell)).collect())
+        .map(|cells| cells.iter().map(|cell| cut(in_a_line(cell))).collect())
         .collect();
     let width = |column: usize| {
         lines
@@ -100,6 +100,15 @@ fn of_size(ranking: &Ranking<'_>, results: &Results, paint: Paint) -> String {
 /// A name with an end of line would be two lines of the table.
 fn in_a_line(text: &str) -> String {
     printable(text).replace(['\n', '\t'], " ")
+}
+
+/// Names of repositories may be long; the other forms have them whole.
+fn cut(cell: String) -> String {
+    const MOST: usize = 48;
+    match cell.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &cell[..end]),
+        None => cell,
+    }
 }
 
 fn heading(size: &str) -> Vec<String> {

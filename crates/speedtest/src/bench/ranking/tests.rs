@@ -76,7 +76,7 @@ fn the_faster_wins_where_the_interval_allows_it() {
     assert_eq!(verdicts[0], "fast base is 3.10 ± 0.06 times as fast as slow base.");
     assert_eq!(
         verdicts[1],
-        "The fastest here: fast base, and within 1 points of the best word error rate."
+        "The fastest here: fast base, and within 1.0 points of the best word error rate."
     );
 }
 

@@ -79,7 +79,7 @@ pub(super) struct Point {
     pub(super) class: &'static str,
 }
 
-/// Points in a plane, both axes from 0.
+/// Points in a plane, both axes from 0; numbers stand for their names, for which a phone has no room.
 pub(super) fn plane(points: &[Point], x_title: &str, y_title: &str) -> String {
     const TOP: f64 = 16.0;
     const BOTTOM: f64 = 244.0;
@@ -110,29 +110,27 @@ pub(super) fn plane(points: &[Point], x_title: &str, y_title: &str) -> String {
             number(tick)
         );
     }
-    for (point, label_y) in points
-        .iter()
-        .zip(apart(&points.iter().map(|point| y_of(point.y)).collect::<Vec<_>>()))
-    {
+    let heights = apart(&points.iter().map(|point| y_of(point.y)).collect::<Vec<_>>());
+    for ((number, point), label_y) in (1..).zip(points).zip(heights) {
         let (x, y) = (x_of(point.x), y_of(point.y));
-        let (dx, anchor) = if x > 55.0 { (-9, "end") } else { (9, "start") };
         drawing += &format!(
             "<circle class=\"{}\" cx=\"{x:.2}%\" cy=\"{y:.1}\" r=\"5\"/>",
             point.class
         );
         drawing += &format!(
-            "<text class=\"name\" x=\"{x:.2}%\" dx=\"{dx}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
-            label_y + 4.0,
-            escaped(&point.name)
+            "<text class=\"name\" x=\"{x:.2}%\" dx=\"8\" y=\"{:.1}\">{number}</text>",
+            label_y + 4.0
         );
     }
+    let names = points.iter().map(|point| format!("<li>{}</li>", escaped(&point.name)));
     format!(
         "<svg height=\"292\" aria-hidden=\"true\">{drawing}\
          <text x=\"{LEFT}%\" y=\"6\" text-anchor=\"start\">{}</text>\
-         <text x=\"96%\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>\n",
+         <text x=\"96%\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>\n<ol class=\"key\">{}</ol>\n",
         escaped(y_title),
         BOTTOM + 38.0,
-        escaped(x_title)
+        escaped(x_title),
+        names.collect::<String>()
     )
 }
 

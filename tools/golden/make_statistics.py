@@ -1,7 +1,7 @@
 """Known values for the statistics of the speed test, from numpy and scipy.
 
     python3 -m venv v && v/bin/pip install numpy==2.4.6 scipy==1.17.1
-    v/bin/python tools/golden/statistics.py > crates/speedtest/tests/stats/known.json
+    v/bin/python tools/golden/make_statistics.py > crates/speedtest/tests/stats/known.json
 """
 
 import json

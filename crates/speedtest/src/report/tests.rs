@@ -1,0 +1,192 @@
+//! Reports of results whose names and texts attack whoever shows them (`tools/golden/make_report.py`).
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::*;
+
+fn results() -> Results {
+    read(include_str!("../../tests/report/results.json")).unwrap()
+}
+
+#[test]
+fn json_comes_back_as_it_was() {
+    let results = results();
+    assert_eq!(read(&Form::Json.render(&results)).unwrap(), results);
+    for (text, why) in [
+        ("[]", "schema \"none\""),
+        ("{\"schema\": \"x\"}", "schema \"x\""),
+        ("{", "no JSON"),
+    ] {
+        assert!(format!("{:#}", read(text).unwrap_err()).contains(why), "{text}");
+    }
+}
+
+#[test]
+fn forms_have_endings() {
+    let form = |path: &str| Form::of(Path::new(path));
+    assert_eq!(form("a/b.JSON"), Ok(Form::Json));
+    assert_eq!(
+        (form("b.csv"), form("b.md"), form("b.html")),
+        (Ok(Form::Csv), Ok(Form::Markdown), Ok(Form::Html))
+    );
+    assert!(form("json").unwrap_err().contains(".json, .csv, .md and .html"));
+}
+
+#[test]
+fn the_table_has_a_winner_reasons_and_no_escape_sequences_but_its_own() {
+    let plain = table(&results(), false);
+    assert!(!plain.contains('\x1b'), "{plain}");
+    for part in [
+        "native bundled is 1.75 ± 0.02 ",
+        "times as fast as faster-whisper base.",
+        "…",
+        "The fastest here: native bundled",
+        "not ranked: MLX is made for Apple's GPUs",
+        "not ranked: its word error rate is 4.5 points worse",
+        "differs: the language is told to the server once",
+        "failed: killed by the system",
+        "native large-v3 (fallback: mlx-community/whisper…",
+        "warning: the machine is busy",
+    ] {
+        assert!(plain.contains(part), "{part}: {plain}");
+    }
+    let coloured = table(&results(), true);
+    assert!(coloured.contains("\x1b[1;32mnative bundled") && !coloured.contains("\x1b[31mred"));
+}
+
+#[test]
+fn csv_has_a_line_for_each_row_and_runs_nothing() {
+    let csv = Form::Csv.render(&results());
+    let lines: Vec<&str> = csv.split("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 7 + 1);
+    let columns = lines[0].split(',').count();
+    assert!(lines[1].starts_with("native,0.1.0,bundled,org/native,\"5 bits, groups of 64\",false,jfk.flac,11,12,"));
+    assert!(columns == 32 && lines[6].contains("most likely out of memory"));
+    let cells = csv.split([',', '\n']);
+    assert!(cells.clone().count() > 200);
+    for cell in cells {
+        assert!(!cell.starts_with(['=', '@', '+']), "{cell}");
+    }
+}
+
+#[test]
+fn markdown_shows_names_as_they_are() {
+    let markdown = Form::Markdown.render(&results());
+    assert!(markdown.contains("| native bundled | 0.1.0, 5 bits, groups of 64 | "));
+    assert!(!markdown.contains("<script") && !markdown.contains("<img") && !markdown.contains('\x1b'));
+    let columns: Vec<usize> = markdown
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.replace("\\|", "").matches('|').count())
+        .collect();
+    assert!(
+        columns.len() == 2 + 5 + 2 + 2 && columns.iter().all(|count| *count == 13),
+        "{columns:?}"
+    );
+}
+
+#[test]
+fn the_page_holds_everything_and_asks_for_nothing() {
+    let page = Form::Html.render(&results());
+    for heading in [
+        "Time",
+        "Speed and word error rate",
+        "Memory",
+        "From cold to the first text",
+        "Stages",
+    ] {
+        assert!(page.contains(&format!("<h3>{heading}</h3>")), "{heading}");
+    }
+    assert!(page.contains("default-src 'none'"));
+    for forbidden in [
+        "<script", "<img", "src=", "url(", "@import", "<iframe", "onload", "\x1b", "NaN", "inf%",
+    ] {
+        let found = page.replace("<img src=http", "").contains(forbidden);
+        assert!(
+            !found || page.contains("&lt;img src=http") && forbidden == "src=",
+            "{forbidden}"
+        );
+    }
+    // without results it is a page, too
+    let empty = Results {
+        entries: Vec::new(),
+        recordings: Vec::new(),
+        complete: false,
+        ..results()
+    };
+    assert!(Form::Html.render(&empty).contains("Not finished"));
+}
+
+/// The page in a browser, narrow and wide, light and dark. `WHISPER_TEST_SCREENSHOTS` names a folder to keep the pictures.
+#[test]
+fn a_browser_shows_the_page_without_a_request() {
+    let Some(browser) = browser() else {
+        writeln!(
+            std::io::stderr(),
+            "skipped: a_browser_shows_the_page_without_a_request: no chromium here"
+        )
+        .unwrap();
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    fs::write(&page, Form::Html.render(&results())).unwrap();
+    let kept = std::env::var_os("WHISPER_TEST_SCREENSHOTS").map(PathBuf::from);
+    for (width, height) in [(390, 4200), (1440, 2400)] {
+        for dark in [false, true] {
+            let name = format!("{width}-{}.png", if dark { "dark" } else { "light" });
+            let picture = folder.path().join(&name);
+            let log = folder.path().join("net.json");
+            let mut command = Command::new(&browser);
+            command
+                .args([
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--hide-scrollbars",
+                    "--no-first-run",
+                ])
+                .args([
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                ])
+                .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+                .arg(format!("--log-net-log={}", log.display()))
+                .arg(format!("--window-size={width},{height}"))
+                .arg(format!("--screenshot={}", picture.display()));
+            if dark {
+                command.arg("--blink-settings=preferredColorScheme=0");
+            } else {
+                command.arg("--blink-settings=preferredColorScheme=1");
+            }
+            let status = command
+                .arg(&page)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+            assert!(status.success(), "{status}");
+            assert!(fs::metadata(&picture).unwrap().len() > 20_000, "{name} is empty");
+            let requests = fs::read_to_string(&log).unwrap();
+            assert!(!requests.contains("example.com"), "the page has asked for something");
+            if let Some(kept) = &kept {
+                fs::create_dir_all(kept).unwrap();
+                fs::copy(&picture, kept.join(&name)).unwrap();
+            }
+        }
+    }
+}
+
+fn browser() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|path| path.is_file())
+}
