@@ -1,5 +1,5 @@
 //! Kernels on the shapes of Whisper's layers. Ids are `operation/isa/shape`; beside each time stands the share of the
-//! multiply-add peak of the same threads, measured in the same run.
+//! peak of the same threads, measured in the same run: of multiply-adds in f32, or of integer dot products.
 //!
 //! `cargo bench -p kernels -- linear/avx512`; `THREADS=1` (default: all cores) and `WHISPER_ISA` choose the processor.
 
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use kernels::{
-    Cpu, Float, KeyValue, Rows, Then, Weights, attention, gelu, layer_norm, linear, log_sum_exp, peak_flops,
+    Compute, Cpu, Float, KeyValue, Rows, Then, Weights, attention, gelu, layer_norm, linear, log_sum_exp, peak_flops,
+    peak_int8_ops,
 };
 
 /// Measures `f`, which does `flops` operations and reads `bytes` of weights.
@@ -26,7 +27,10 @@ fn measure(
     let mut peak = 0.0f64;
     c.bench_function(&id, |b| {
         b.iter_custom(|n| {
-            peak = peak.max(peak_flops(cpu));
+            peak = peak.max(match cpu.compute() {
+                Compute::F32 => peak_flops(cpu),
+                Compute::Int8 => peak_int8_ops(cpu),
+            });
             let mut total = Duration::ZERO;
             for _ in 0..n {
                 let since = Instant::now();
@@ -41,7 +45,7 @@ fn measure(
     if best < Duration::MAX {
         let rate = flops as f64 / best.as_secs_f64();
         eprintln!(
-            "    best {best:.2?}: {:.1} GFLOP/s, {:.0} % of {:.0}; {:.1} GB/s of weights; {} threads",
+            "    best {best:.2?}: {:.1} GOP/s, {:.0} % of {:.0}; {:.1} GB/s of weights; {} threads",
             rate * 1e-9,
             rate / peak * 100.0,
             peak * 1e-9,
@@ -55,9 +59,10 @@ fn weights(cpu: &Cpu, form: &str, n: usize, k: usize) -> Weights {
     match form {
         "f32" => Weights::dense(cpu, Float::F32, n, k, &vec![0x3c; n * k * 4]),
         "f16" => Weights::dense(cpu, Float::F16, n, k, &vec![0x2c; n * k * 2]),
-        _ => {
+        bits => {
+            let bits = bits[1..].parse().expect("a letter and the bits");
             let groups = vec![1e-3; n * k / 64];
-            Weights::affine(cpu, 8, 64, n, k, &vec![0x91; n * k], &groups, &groups)
+            Weights::affine(cpu, bits, 64, n, k, &vec![0x91; n * k / 8 * bits], &groups, &groups)
         }
     }
 }
@@ -65,6 +70,7 @@ fn weights(cpu: &Cpu, form: &str, n: usize, k: usize) -> Weights {
 fn kernels(c: &mut Criterion) {
     let threads = std::env::var("THREADS").ok().and_then(|n| n.parse().ok());
     let cpu = &Cpu::new(threads).expect("WHISPER_ISA");
+    let int8 = &Cpu::new(threads).expect("WHISPER_ISA").computing(Compute::Int8);
 
     measure(c, cpu, "region", "empty", 0, 0, || {
         cpu.pool().run(2 * cpu.threads(), |i| {
@@ -82,7 +88,9 @@ fn kernels(c: &mut Criterion) {
         (1500, 512, 2048),
         (1500, 2048, 512),
     ] {
-        for form in ["f32", "f16", "u8"] {
+        // f: in f32; q: integers.
+        for form in ["f32", "f16", "f8", "q8", "q5", "q4"] {
+            let cpu = if form.starts_with('q') { int8 } else { cpu };
             let w = weights(cpu, form, n, k);
             let (x, mut y) = (vec![0.5; m * k], vec![0.0; m * n]);
             let then = if m > 1 && n > k { Then::Gelu } else { Then::Store };

@@ -7,7 +7,7 @@ use crate::cpu::{Cpu, SharedMut};
 use crate::exp::exp;
 use crate::isa::{LANES, Op, Simd};
 use crate::key_value::KeyValue;
-use crate::scratch::{Line, TILES, with_lines};
+use crate::scratch::{Line, TILES, with_buffer};
 use crate::tile::{self, QUAD, with_shape};
 
 /// Softmax-weighted sums of the values, for every head: `q` and `out` are `[m, heads * head_dim]`.
@@ -25,7 +25,7 @@ pub fn attention(cpu: &Cpu, q: &[f32], kv: &KeyValue, causal: bool, out: &mut [f
     let out = SharedMut::new(out);
     cpu.pool().run(kv.heads() * queries.tiles(), |i| {
         let (head, tile) = (i / queries.tiles(), i % queries.tiles());
-        with_lines(&TILES, queries.scratch_lines(), |scratch| {
+        with_buffer(&TILES, queries.scratch_lines(), |scratch| {
             cpu.isa().run(Attend {
                 queries,
                 head,
@@ -54,7 +54,7 @@ pub fn attention_scores(cpu: &Cpu, q: &[f32], kv: &KeyValue, head: usize, out: &
         kv.len()
     );
     cpu.for_each_chunk(out, queries.tile_rows * kv.len(), |tile, out| {
-        with_lines(&TILES, queries.scratch_lines(), |scratch| {
+        with_buffer(&TILES, queries.scratch_lines(), |scratch| {
             cpu.isa().run(Score {
                 queries,
                 head,

@@ -1,12 +1,22 @@
-//! The processor as every operation takes it: an instruction set and threads.
+//! The processor as every operation takes it: an instruction set, threads, and the arithmetic of products.
 
 use crate::isa::{Isa, IsaError};
 use crate::threads::ThreadPool;
+
+/// How products of quantized weights are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compute {
+    /// Weights widened to float32, float32 throughout.
+    F32,
+    /// The codes themselves, with rows quantized to 8 bits for each group of the weights: whole numbers, exactly.
+    Int8,
+}
 
 /// An instruction set and a pool of threads. Shared freely: operations take `&Cpu`, from any thread.
 pub struct Cpu {
     isa: Isa,
     pool: ThreadPool,
+    compute: Compute,
 }
 
 impl Cpu {
@@ -18,12 +28,23 @@ impl Cpu {
         ))
     }
 
-    /// `isa` and `threads` threads, at least one.
+    /// `isa` and `threads` threads, at least one; [`Compute::F32`].
     pub fn with(isa: Isa, threads: usize) -> Self {
         Self {
             isa,
             pool: ThreadPool::new(threads),
+            compute: Compute::F32,
         }
+    }
+
+    /// The same, computing so.
+    pub fn computing(self, compute: Compute) -> Self {
+        Self { compute, ..self }
+    }
+
+    /// How products of quantized weights are computed.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// The instruction set in use.

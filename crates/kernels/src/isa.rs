@@ -28,9 +28,29 @@ pub struct Isa(Kind);
 enum Kind {
     Scalar(scalar::Scalar),
     #[cfg(target_arch = "x86_64")]
-    Avx2(avx2::Avx2),
+    Avx2(avx2::Avx2<false>),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(avx2::Avx2<true>),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
+}
+
+/// `$f(s)` with the `Simd` value of a kind.
+macro_rules! of_kind {
+    ($kind:expr, $f:ident) => {
+        of_kind!($kind, |s| $f(s))
+    };
+    ($kind:expr, |$s:ident| $then:expr) => {
+        match $kind {
+            Kind::Scalar($s) => $then,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2($s) => $then,
+            #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni($s) => $then,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512($s) => $then,
+        }
+    };
 }
 
 /// Forces an instruction set by its [name](Isa::name).
@@ -48,6 +68,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             avx512::Avx512::detect().map(Kind::Avx512),
             #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::detect().map(Kind::AvxVnni),
+            #[cfg(target_arch = "x86_64")]
             avx2::Avx2::detect().map(Kind::Avx2),
             Some(Kind::Scalar(scalar::Scalar)),
         ]
@@ -56,7 +78,7 @@ impl Isa {
         .map(Self)
     }
 
-    /// The instruction set called `name`: `scalar`, `avx2`, `avx512`.
+    /// The instruction set called `name`: `scalar`, `avx2`, `avxvnni`, `avx512`.
     pub fn from_name(name: &str) -> Result<Self, IsaError> {
         Self::available()
             .find(|isa| isa.name() == name)
@@ -71,38 +93,26 @@ impl Isa {
         }
     }
 
-    /// `scalar`, `avx2` or `avx512`.
+    /// `scalar`, `avx2`, `avxvnni` or `avx512`.
     pub fn name(self) -> &'static str {
-        match self.0 {
-            Kind::Scalar(_) => scalar::Scalar::NAME,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => avx2::Avx2::NAME,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => avx512::Avx512::NAME,
+        fn name<S: Simd>(_: S) -> &'static str {
+            S::NAME
         }
+        of_kind!(self.0, name)
     }
 
     /// See [`Simd::REGISTERS`].
     pub(crate) fn registers(self) -> usize {
-        match self.0 {
-            Kind::Scalar(_) => scalar::Scalar::REGISTERS,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => avx2::Avx2::REGISTERS,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => avx512::Avx512::REGISTERS,
+        fn registers<S: Simd>(_: S) -> usize {
+            S::REGISTERS
         }
+        of_kind!(self.0, registers)
     }
 
     /// Runs a kernel compiled for this instruction set.
     #[inline]
     pub(crate) fn run<O: Op>(self, op: O) -> O::Output {
-        match self.0 {
-            Kind::Scalar(s) => s.vectorize(op),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(s) => s.vectorize(op),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(s) => s.vectorize(op),
-        }
+        of_kind!(self.0, |s| s.vectorize(op))
     }
 }
 
@@ -152,8 +162,11 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// 16 floats.
     type F: Copy;
 
-    /// A line of codes: 16 lanes of 4 bytes.
+    /// 16 lanes of 4 bytes: the codes of four inputs for 16 outputs.
     type Codes: Copy;
+
+    /// 16 whole numbers of 32 bits.
+    type I: Copy;
 
     /// Runs `op` inside a function compiled with the features of this instruction set.
     fn vectorize<O: Op>(self, op: O) -> O::Output;
@@ -171,6 +184,21 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn load_codes(self, from: &[u8; 4 * LANES]) -> Self::Codes;
     /// Byte `J` (0..4) of each lane, as a float.
     fn code<const J: usize>(self, codes: Self::Codes) -> Self::F;
+
+    /// The bits of `codes` `right` places down (or, if negative, up) that `mask` keeps of each byte. The mask must not
+    /// reach what comes from the byte beside it.
+    fn bits(self, codes: Self::Codes, right: i32, mask: u8) -> Self::Codes;
+    fn or(self, a: Self::Codes, b: Self::Codes) -> Self::Codes;
+    fn store_codes(self, codes: Self::Codes, to: &mut [u8; 4 * LANES]);
+
+    /// What a chain of [`Simd::dot`] begins with: 0, or what instructions for signed codes need to come out right.
+    /// `sum` is the sum of all `x` of the chain.
+    fn chain(self, sum: f32) -> Self::I;
+    /// `acc + codes . x`, exactly: each lane its four products of unsigned codes with the same four signed numbers.
+    fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I;
+    fn to_floats(self, sums: Self::I) -> Self::F;
+    /// Whole numbers within -127..=127.
+    fn store_bytes(self, v: Self::F, to: &mut [i8; LANES]);
 
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;

@@ -30,6 +30,8 @@ mod threads;
 
 // products
 mod attention;
+mod codes;
+mod integer;
 mod key_value;
 mod linear;
 mod tile;
@@ -48,13 +50,13 @@ mod peak;
 mod testing;
 
 pub use attention::{attention, attention_scores};
-pub use cpu::Cpu;
+pub use cpu::{Compute, Cpu};
 pub use gelu::gelu;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use key_value::KeyValue;
 pub use layer_norm::{LAYER_NORM_EPSILON, layer_norm};
 pub use linear::{Rows, Then, linear};
-pub use peak::peak_flops;
+pub use peak::{peak_flops, peak_int8_ops};
 pub use softmax::{log_sum_exp, softmax};
 pub use threads::ThreadPool;
 pub use weights::{Float, Weights};

@@ -12,11 +12,13 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cpu::{Cpu, SharedMut};
+use crate::codes::RUN_QUADS;
+use crate::cpu::{Compute, Cpu, SharedMut};
 use crate::gelu::gelu_lanes;
+use crate::integer;
 use crate::isa::{LANES, Op, Simd};
-use crate::scratch::{Line, PACKED_ROWS, PANELS, TILES, with_lines};
-use crate::tile::{self, Bf16Panel, CodePanel, F16Panel, Panel, QUAD, with_shape};
+use crate::scratch::{Line, PACKED_ROWS, PANELS, TILES, with_buffer};
+use crate::tile::{self, Bf16Panel, F16Panel, Panel, QUAD, with_shape};
 use crate::weights::{Form, Weights};
 
 /// A matrix of f32 by rows. Rows may lie apart or overlap.
@@ -71,7 +73,15 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn row(&self, i: usize) -> &'a [f32] {
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(crate) fn row(&self, i: usize) -> &'a [f32] {
         &self.data[i * self.stride..][..self.columns]
     }
 }
@@ -134,14 +144,9 @@ pub fn linear(cpu: &Cpu, x: Rows<'_>, w: &Weights, bias: Option<&[f32]>, then: T
             let lines = lines.as_chunks().0;
             product(cpu, x, &finish, None, |i| Bf16Panel(&lines[i * quads..][..quads]));
         }
+        Form::Codes(c) if cpu.compute() == Compute::Int8 => integer::product(cpu, x, c, &finish),
         Form::Codes(c) => {
-            let groups = quads >> c.group_shift;
-            product(cpu, x, &finish, None, |i| CodePanel {
-                codes: &c.codes[i * quads..][..quads],
-                scales: &c.scales[i * groups..][..groups],
-                biases: &c.biases[i * groups..][..groups],
-                group_shift: c.group_shift,
-            });
+            product(cpu, x, &finish, None, |i| c.panel(i));
         }
     }
 }
@@ -176,7 +181,7 @@ fn product<B: Panel, F: Fn(usize) -> B + Sync>(
     let (tile_rows, tile_panels) = finish.shape;
     let tiles = x.rows.div_ceil(tile_rows);
     let tile_lines = x.columns.div_ceil(LANES) * tile_rows;
-    with_lines(&PACKED_ROWS, tiles * tile_lines, |packed| {
+    with_buffer(&PACKED_ROWS, tiles * tile_lines, |packed| {
         if tile_lines > 0 {
             let pack = |i: usize, lines: &mut [Line]| pack(x, i * tile_rows, tile_rows, lines);
             if tiles == 1 {
@@ -230,9 +235,9 @@ fn product<B: Panel, F: Fn(usize) -> B + Sync>(
                     finish,
                 });
             };
-            with_lines(&TILES, sums, |sums| match f32_panels {
+            with_buffer(&TILES, sums, |sums| match f32_panels {
                 Some(lines) => multiply(&lines[panels.start * quads..panels.end * quads], sums),
-                None => with_lines(&PANELS, panels.len() * quads * QUAD, |converted| {
+                None => with_buffer(&PANELS, panels.len() * quads * QUAD, |converted| {
                     let converted = converted.as_chunks_mut().0;
                     if CONVERTED.replace((number, i_group)) != (number, i_group) {
                         cpu.isa().run(Convert {
@@ -306,13 +311,7 @@ fn few_rows<S: Simd, B: Panel, F: Fn(usize) -> B, const R: usize, const P: usize
         let set = std::array::from_fn(|p| panel((first_panel + p).min(panels.end - 1)));
         tile::multiply::<S, B, R, P>(s, x.as_chunks().0, quads, set, &mut tile, true);
         let valid = P.min(panels.end - first_panel);
-        s.vectorize(Store {
-            finish,
-            tile: tile.as_flattened(),
-            first_row: 0,
-            first_panel,
-            panels: valid,
-        });
+        s.vectorize(Store::new(finish, tile.as_flattened(), 0, first_panel, valid));
     }
 }
 
@@ -330,12 +329,27 @@ impl<B: Panel, F: Fn(usize) -> B> Op for Convert<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for (i, panel) in self.panels.map(self.panel).enumerate() {
-            for (quad, lines) in self.to[i * self.quads..][..self.quads].iter_mut().enumerate() {
-                let shared = panel.shared(s, quad);
-                s.store(panel.weights::<S, 0>(s, shared, quad), &mut lines[0].0);
-                s.store(panel.weights::<S, 1>(s, shared, quad), &mut lines[1].0);
-                s.store(panel.weights::<S, 2>(s, shared, quad), &mut lines[2].0);
-                s.store(panel.weights::<S, 3>(s, shared, quad), &mut lines[3].0);
+            let runs = self.to[i * self.quads..][..self.quads].chunks_mut(RUN_QUADS);
+            for (run, to) in runs.enumerate() {
+                let shared = panel.shared(s, run * RUN_QUADS);
+                for (quad, lines) in to.iter_mut().enumerate() {
+                    s.store(
+                        panel.weights::<S, 0>(s, shared, quad + run * RUN_QUADS),
+                        &mut lines[0].0,
+                    );
+                    s.store(
+                        panel.weights::<S, 1>(s, shared, quad + run * RUN_QUADS),
+                        &mut lines[1].0,
+                    );
+                    s.store(
+                        panel.weights::<S, 2>(s, shared, quad + run * RUN_QUADS),
+                        &mut lines[2].0,
+                    );
+                    s.store(
+                        panel.weights::<S, 3>(s, shared, quad + run * RUN_QUADS),
+                        &mut lines[3].0,
+                    );
+                }
             }
         }
     }
@@ -397,13 +411,7 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
                 tile::multiply::<S, _, R, P>(s, &x[start * QUAD / LANES..], end - start, set, sum, fresh);
                 if end == quads {
                     let (first_panel, panels) = (panels.start + first, P.min(panels.len() - first));
-                    s.vectorize(Store {
-                        finish,
-                        tile: sum.as_flattened(),
-                        first_row: tile * R,
-                        first_panel,
-                        panels,
-                    });
+                    s.vectorize(Store::new(finish, sum.as_flattened(), tile * R, first_panel, panels));
                 }
             }
         }
@@ -415,7 +423,7 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
 }
 
 /// The way of results to memory.
-struct Finish<'a> {
+pub(crate) struct Finish<'a> {
     y: SharedMut<'a, f32>,
     rows: usize,
     /// Rows and panels of the register tile.
@@ -425,13 +433,45 @@ struct Finish<'a> {
     then: Then,
 }
 
+impl Finish<'_> {
+    /// Rows and panels of the register tile.
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// Panels of the weights.
+    pub(crate) fn panels(&self) -> usize {
+        self.outputs.div_ceil(LANES)
+    }
+}
+
 /// Stores a tile `[panels][tile_rows][16]`, less what lies outside of y.
-struct Store<'a> {
+pub(crate) struct Store<'a> {
     finish: &'a Finish<'a>,
     tile: &'a [Line],
     first_row: usize,
     first_panel: usize,
     panels: usize,
+}
+
+impl<'a> Store<'a> {
+    /// The first of `panels` panels is `first_panel`, the first row of the tile `first_row`.
+    #[inline(always)]
+    pub(crate) fn new(
+        finish: &'a Finish<'a>,
+        tile: &'a [Line],
+        first_row: usize,
+        first_panel: usize,
+        panels: usize,
+    ) -> Self {
+        Self {
+            finish,
+            tile,
+            first_row,
+            first_panel,
+            panels,
+        }
+    }
 }
 
 impl Op for Store<'_> {

@@ -1,5 +1,6 @@
 //! What the tests share: one test for each instruction set, seeded numbers, bounds.
 
+use crate::integer::{Factor, RowRun};
 use crate::{Cpu, Isa};
 use std::io::Write as _;
 
@@ -17,6 +18,10 @@ macro_rules! on_every_isa {
             #[test]
             fn avx2() {
                 crate::testing::on("avx2", super::$test);
+            }
+            #[test]
+            fn avxvnni() {
+                crate::testing::on("avxvnni", super::$test);
             }
             #[test]
             fn avx512() {
@@ -89,13 +94,17 @@ pub(crate) fn assert_same_bits(a: &[f32], b: &[f32]) {
 
 /// Spoils this thread's and the pool's scratch, so that a read of what was not written shows.
 pub(crate) fn poison_scratch(cpu: &Cpu) {
-    use crate::scratch::{Line, PACKED_ROWS, PANELS, TILES, with_lines};
+    use crate::codes::CodeLine;
+    use crate::scratch::{Line, PACKED_ROWS, PANEL_CODES, PANELS, ROW_BYTES, ROW_FACTORS, TILES, with_buffer};
     let barrier = std::sync::Barrier::new(cpu.threads());
     cpu.pool().run(cpu.threads(), |_| {
         barrier.wait(); // one task on each thread
         for buffer in [&PACKED_ROWS, &PANELS, &TILES] {
-            with_lines(buffer, 1 << 14, |lines| lines.fill(Line([f32::NAN; 16])));
+            with_buffer(buffer, 1 << 14, |lines| lines.fill(Line([f32::NAN; 16])));
         }
+        with_buffer(&PANEL_CODES, 1 << 14, |codes| codes.fill(CodeLine([0xa5; 64])));
+        with_buffer(&ROW_BYTES, 1 << 14, |rows| rows.fill(RowRun::POISON));
+        with_buffer(&ROW_FACTORS, 1 << 14, |factors| factors.fill(Factor::POISON));
     });
 }
 

@@ -9,19 +9,17 @@
 //! apart, twelve rows would fight for eight ways of the first cache). The result is laid out as `[P][R][16]`, which is a
 //! packed operand again: attention multiplies its scores by the values without touching them.
 
+use crate::codes::{RUN_QUADS, unpack};
 use crate::isa::{LANES, Simd};
 use crate::scratch::Line;
-use crate::weights::{CodeLine, HalfLine};
+use crate::weights::{CodePanel, HalfLine};
 
 /// Panels are filled up with zeros to a multiple of this many inputs: the inner loop has no remainder.
 pub(crate) const QUAD: usize = 4;
 
-/// Quads of a run: a scale and a bias hold for 32 inputs at least.
-const RUN: usize = 8;
-
 /// One panel, read as vectors of 16 outputs.
 pub(crate) trait Panel: Copy {
-    /// What the weights of a run share.
+    /// What the weights of a run of eight quads share.
     type Shared<S: Simd>: Copy;
 
     /// Quads of inputs it holds.
@@ -93,40 +91,34 @@ impl Panel for Bf16Panel<'_> {
     }
 }
 
-/// Codes `[k / 4][16][4]`, scales and biases `[k / group][16]`.
-#[derive(Clone, Copy)]
-pub(crate) struct CodePanel<'a> {
-    pub(crate) codes: &'a [CodeLine],
-    pub(crate) scales: &'a [Line],
-    pub(crate) biases: &'a [Line],
-    pub(crate) group_shift: u32,
-}
-
+/// Codes, with a scale and a bias for each group.
 impl Panel for CodePanel<'_> {
-    /// Scale and bias.
-    type Shared<S: Simd> = (S::F, S::F);
+    /// The codes of a run, scale and bias.
+    type Shared<S: Simd> = ([S::Codes; RUN_QUADS], S::F, S::F);
 
     #[inline(always)]
     fn quads(self) -> usize {
-        self.codes.len()
+        self.lines.len() / self.bits * RUN_QUADS
     }
 
     #[inline(always)]
-    fn shared<S: Simd>(self, s: S, quad: usize) -> (S::F, S::F) {
-        let group = quad >> self.group_shift;
-        (s.load(&self.scales[group].0), s.load(&self.biases[group].0))
+    fn shared<S: Simd>(self, s: S, quad: usize) -> Self::Shared<S> {
+        let run = quad / RUN_QUADS;
+        let group = run / self.group_runs;
+        let codes = unpack(s, &self.lines[run * self.bits..][..self.bits]);
+        (codes, s.load(&self.scales[group].0), s.load(&self.biases[group].0))
     }
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, (scale, bias): (S::F, S::F), quad: usize) -> S::F {
-        s.fma(s.code::<J>(s.load_codes(&self.codes[quad].0)), scale, bias)
+    fn weights<S: Simd, const J: usize>(self, s: S, (codes, scale, bias): Self::Shared<S>, quad: usize) -> S::F {
+        s.fma(s.code::<J>(codes[quad % RUN_QUADS]), scale, bias)
     }
 }
 
 /// `tile[p][r] (+)= x[r] . panels[p]` over `quads` quads of inputs; adds to what `tile` holds unless `fresh`.
 ///
 /// # Panics
-/// If a panel has another number of quads, or `x` has fewer.
+/// If a panel has fewer quads, or `x` has.
 #[inline(always)]
 pub(crate) fn multiply<S: Simd, B: Panel, const R: usize, const P: usize>(
     s: S,
@@ -139,19 +131,19 @@ pub(crate) fn multiply<S: Simd, B: Panel, const R: usize, const P: usize>(
     assert!(x.len() >= quads.div_ceil(LANES / QUAD));
     let mut acc = [[s.splat(0.0); R]; P];
     for p in 0..P {
-        assert!(panels[p].quads() == quads);
+        assert!(panels[p].quads() >= quads);
         if !fresh {
             for r in 0..R {
                 acc[p][r] = s.load(&tile[p][r].0);
             }
         }
     }
-    for run in (0..quads).step_by(RUN) {
+    for run in (0..quads).step_by(RUN_QUADS) {
         let mut shared = [panels[0].shared(s, run); P];
         for p in 1..P {
             shared[p] = panels[p].shared(s, run);
         }
-        for quad in run..(run + RUN).min(quads) {
+        for quad in run..(run + RUN_QUADS).min(quads) {
             let rows = &x[quad / (LANES / QUAD)];
             let column = quad % (LANES / QUAD) * QUAD;
             step::<S, B, R, P, 0>(s, rows, column, quad, &panels, &shared, &mut acc);

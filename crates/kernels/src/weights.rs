@@ -1,13 +1,14 @@
 //! Weight matrices in the one layout that all kernels read: panels of 16 outputs.
 //!
 //! A panel holds, for one input after the other, that input's weight of 16 neighbouring outputs: one vector. The last
-//! panel is filled up with zeros, as are the inputs to a multiple of four. Dense weights keep the width of the checkpoint, `[panel][input][16]`. Codes of MLX's
-//! affine quantization are unpacked to a byte each, in the order of the integer dot instructions,
-//! `[panel][input / 4][16][4]`, with scales and biases `[panel][group][16]`: the weight is `scale * code + bias`.
+//! panel is filled up with zeros, as are the inputs to a multiple of four. Dense weights keep the width of the checkpoint,
+//! `[panel][input][16]`. Codes of affine quantization stay packed (see [`codes`](crate::codes)), with scales and biases
+//! `[panel][group][16]`: the weight is `scale * code + bias`.
 
 use half::{bf16, f16};
 
-use crate::cpu::Cpu;
+use crate::codes::{self, CodeLine, RUN, pack_panel};
+use crate::cpu::{Cpu, SharedMut};
 use crate::isa::LANES;
 use crate::scratch::Line;
 use crate::tile::QUAD;
@@ -31,6 +32,16 @@ impl Float {
             Self::F16 | Self::Bf16 => 2,
         }
     }
+
+    /// Number `i` of little-endian bytes.
+    #[inline(always)]
+    fn read(self, bytes: &[u8], i: usize) -> f32 {
+        match self {
+            Self::F32 => f32::from_le_bytes(element(bytes, i)),
+            Self::F16 => f16::from_le_bytes(element(bytes, i)).to_f32(),
+            Self::Bf16 => bf16::from_le_bytes(element(bytes, i)).to_f32(),
+        }
+    }
 }
 
 /// A matrix `[outputs, inputs]` stored for the kernels.
@@ -52,17 +63,46 @@ pub(crate) enum Form {
 #[repr(C, align(32))]
 pub(crate) struct HalfLine(pub(crate) [u16; LANES]);
 
-/// The codes of four inputs for 16 outputs.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct CodeLine(pub(crate) [u8; 4 * LANES]);
-
 pub(crate) struct Codes {
-    /// Inputs that share a scale and a bias: `4 << group_shift`.
-    pub(crate) group_shift: u32,
-    pub(crate) codes: Vec<CodeLine>,
+    pub(crate) bits: usize,
+    /// Inputs that share a scale and a bias, in runs.
+    pub(crate) group_runs: usize,
+    /// Groups of an output. The last is filled up with inputs whose codes are 0.
+    pub(crate) groups: usize,
+    /// `[panel][run][bits]`.
+    pub(crate) lines: Vec<CodeLine>,
+    /// `[panel][group]`.
     pub(crate) scales: Vec<Line>,
+    /// `[panel][group]`.
     pub(crate) biases: Vec<Line>,
+}
+
+/// 16 outputs of quantized weights.
+#[derive(Clone, Copy)]
+pub(crate) struct CodePanel<'a> {
+    pub(crate) bits: usize,
+    pub(crate) group_runs: usize,
+    /// `[run][bits]`.
+    pub(crate) lines: &'a [CodeLine],
+    /// `[group]`.
+    pub(crate) scales: &'a [Line],
+    /// `[group]`.
+    pub(crate) biases: &'a [Line],
+}
+
+impl Codes {
+    #[inline(always)]
+    pub(crate) fn panel(&self, i: usize) -> CodePanel<'_> {
+        let groups = i * self.groups..(i + 1) * self.groups;
+        let lines = self.group_runs * self.bits;
+        CodePanel {
+            bits: self.bits,
+            group_runs: self.group_runs,
+            lines: &self.lines[groups.start * lines..groups.end * lines],
+            scales: &self.scales[groups.clone()],
+            biases: &self.biases[groups],
+        }
+    }
 }
 
 impl Weights {
@@ -128,21 +168,21 @@ impl Weights {
         let expected = outputs.checked_mul(groups);
         assert_eq!(Some(scales.len()), expected, "scales [{outputs}, {groups}]");
         assert_eq!(Some(biases.len()), expected, "biases [{outputs}, {groups}]");
-        let unpack = match bits {
-            2 => unpack_panel::<2>,
-            3 => unpack_panel::<3>,
-            4 => unpack_panel::<4>,
-            5 => unpack_panel::<5>,
-            6 => unpack_panel::<6>,
-            8 => unpack_panel::<8>,
+        let pack = match bits {
+            2 => pack_panel::<2>,
+            3 => pack_panel::<3>,
+            4 => pack_panel::<4>,
+            5 => pack_panel::<5>,
+            6 => pack_panel::<6>,
+            8 => pack_panel::<8>,
             _ => panic!("{bits}-bit codes: expected 2, 3, 4, 5, 6 or 8"),
         };
-        let n_panels = outputs.div_ceil(LANES);
-        let mut lines = vec![CodeLine([0; 4 * LANES]); n_panels * (inputs / 4)];
+        let panel_lines = inputs / RUN * bits;
+        let mut lines = vec![CodeLine::ZERO; outputs.div_ceil(LANES) * panel_lines];
         if !lines.is_empty() {
-            cpu.for_each_chunk(&mut lines, inputs / 4, |panel, lines| {
+            cpu.for_each_chunk(&mut lines, panel_lines, |panel, lines| {
                 let rows = LANES.min(outputs - panel * LANES);
-                unpack(
+                pack(
                     &codes[panel * LANES * row_bytes..][..rows * row_bytes],
                     row_bytes,
                     lines,
@@ -156,8 +196,72 @@ impl Weights {
         };
         let (scales, biases) = (per_group(scales), per_group(biases));
         let form = Form::Codes(Codes {
-            group_shift: group.ilog2() - 2,
-            codes: lines,
+            bits,
+            group_runs: group / RUN,
+            groups,
+            lines,
+            scales,
+            biases,
+        });
+        Self { outputs, inputs, form }
+    }
+
+    /// Dense weights as codes of 8 bits, with a scale and a bias for each 64 inputs of an output: within half a scale of
+    /// what they were, which is 1/510 of the distance from the least to the greatest of them. A last group that is not
+    /// full holds the rest.
+    ///
+    /// # Panics
+    /// As for [`Weights::dense`].
+    pub fn quantized(cpu: &Cpu, float: Float, outputs: usize, inputs: usize, bytes: &[u8]) -> Self {
+        const GROUP: usize = 64;
+        let expected = outputs.checked_mul(inputs).and_then(|n| n.checked_mul(float.bytes()));
+        assert_eq!(
+            Some(bytes.len()),
+            expected,
+            "bytes of a {float:?} matrix [{outputs}, {inputs}]"
+        );
+        let groups = inputs.div_ceil(GROUP);
+        let n_panels = outputs.div_ceil(LANES);
+        let panel_lines = groups * GROUP / QUAD;
+        let mut lines = vec![CodeLine::ZERO; n_panels * panel_lines];
+        let (mut scales, mut biases) = (vec![Line::ZERO; n_panels * groups], vec![Line::ZERO; n_panels * groups]);
+        let (all_scales, all_biases) = (SharedMut::new(&mut scales), SharedMut::new(&mut biases));
+        let pack = |panel: usize, lines: &mut [CodeLine]| {
+            // SAFETY: each panel is packed by one task.
+            let scales = unsafe { all_scales.slice(panel * groups, groups) };
+            // SAFETY: as above.
+            let biases = unsafe { all_biases.slice(panel * groups, groups) };
+            for lane in 0..LANES.min(outputs - panel * LANES) {
+                let row = (panel * LANES + lane) * inputs;
+                for (group, runs) in lines.as_chunks_mut::<{ GROUP / QUAD }>().0.iter_mut().enumerate() {
+                    let columns = group * GROUP..inputs.min((group + 1) * GROUP);
+                    let mut values = [0.0; GROUP];
+                    let values = &mut values[..columns.len()];
+                    for (value, column) in values.iter_mut().zip(columns) {
+                        *value = float.read(bytes, row + column);
+                    }
+                    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+                    let scale = (values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - least) / 255.0;
+                    let steps = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                    let mut codes = [0; GROUP];
+                    for (code, value) in codes.iter_mut().zip(values) {
+                        *code = ((*value - least) * steps).round_ties_even() as u8;
+                    }
+                    (scales[group].0[lane], biases[group].0[lane]) = (scale, least);
+                    for (codes, run) in codes.as_chunks().0.iter().zip(runs.as_chunks_mut::<8>().0) {
+                        codes::pack::<8>(codes, lane, run);
+                    }
+                }
+            }
+        };
+        if !lines.is_empty() {
+            cpu.for_each_chunk(&mut lines, panel_lines, pack);
+        }
+        let form = Form::Codes(Codes {
+            bits: 8,
+            group_runs: GROUP / RUN,
+            groups,
+            lines,
             scales,
             biases,
         });
@@ -179,7 +283,7 @@ impl Weights {
         match &self.form {
             Form::F32(lines) => size_of_val(&lines[..]),
             Form::F16(lines) | Form::Bf16(lines) => size_of_val(&lines[..]),
-            Form::Codes(c) => size_of_val(&c.codes[..]) + size_of_val(&c.scales[..]) + size_of_val(&c.biases[..]),
+            Form::Codes(c) => size_of_val(&c.lines[..]) + size_of_val(&c.scales[..]) + size_of_val(&c.biases[..]),
         }
     }
 
@@ -208,11 +312,11 @@ impl Weights {
                     .for_each(|(o, line)| *o = bf16::from_bits(line.0[lane]).to_f32());
             }
             Form::Codes(c) => {
-                let groups = (self.inputs / 4) >> c.group_shift;
+                let panel = c.panel(panel);
                 for (k, o) in out.iter_mut().enumerate() {
-                    let code = c.codes[first / 4 + k / 4].0[4 * lane + k % 4];
-                    let group = panel * groups + ((k / 4) >> c.group_shift);
-                    *o = f32::from(code).mul_add(c.scales[group].0[lane], c.biases[group].0[lane]);
+                    let (run, group) = (k / RUN, k / RUN / c.group_runs);
+                    let code = codes::code(&panel.lines[run * c.bits..][..c.bits], lane, k % RUN);
+                    *o = f32::from(code).mul_add(panel.scales[group].0[lane], panel.biases[group].0[lane]);
                 }
             }
         }
@@ -257,22 +361,6 @@ fn panels<L: Copy + Send>(
         });
     }
     lines
-}
-
-/// Unpacks the rows of a panel. Eight codes of `BITS` bits are `BITS` whole bytes, whatever `BITS` is.
-fn unpack_panel<const BITS: usize>(rows: &[u8], row_bytes: usize, lines: &mut [CodeLine]) {
-    let mask = (1u64 << BITS) - 1;
-    for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
-        for (eight, pair) in row.as_chunks::<BITS>().0.iter().zip(lines.as_chunks_mut::<2>().0) {
-            let mut stream = [0; 8];
-            stream[..BITS].copy_from_slice(eight);
-            let stream = u64::from_le_bytes(stream);
-            for (i, line) in pair.iter_mut().enumerate() {
-                let code = |j: usize| (stream >> (BITS * (4 * i + j)) & mask) as u8;
-                line.0.as_chunks_mut::<4>().0[lane] = [code(0), code(1), code(2), code(3)];
-            }
-        }
-    }
 }
 
 #[cfg(test)]

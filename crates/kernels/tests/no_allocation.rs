@@ -4,7 +4,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernels::{
-    Cpu, Float, Isa, KeyValue, Rows, Then, Weights, attention, attention_scores, layer_norm, linear, log_sum_exp,
+    Compute, Cpu, Float, Isa, KeyValue, Rows, Then, Weights, attention, attention_scores, layer_norm, linear,
+    log_sum_exp,
 };
 
 struct Counting;
@@ -51,8 +52,8 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn new(isa: Isa, threads: usize) -> Self {
-        let cpu = Cpu::with(isa, threads);
+    fn new(isa: Isa, threads: usize, compute: Compute) -> Self {
+        let cpu = Cpu::with(isa, threads).computing(compute);
         let codes = |n: usize, k: usize| {
             let groups = vec![0.01; n * k / 64];
             Weights::affine(&cpu, 4, 64, n, k, &vec![0x5a; n * k / 2], &groups, &groups)
@@ -124,8 +125,13 @@ impl Decoder {
 #[test]
 fn the_token_loop_allocates_nothing() {
     for isa in Isa::available() {
-        for threads in [1, 2] {
-            let mut decoder = Decoder::new(isa, threads);
+        for (threads, compute) in [
+            (1, Compute::F32),
+            (2, Compute::F32),
+            (1, Compute::Int8),
+            (2, Compute::Int8),
+        ] {
+            let mut decoder = Decoder::new(isa, threads, compute);
             // A worker may meet its first task late on a busy machine, and only then get its buffers.
             let allocated = |decoder: &mut Decoder| {
                 decoder.own.truncate(0);
@@ -138,7 +144,7 @@ fn the_token_loop_allocates_nothing() {
             let rounds = [(); 6].map(|()| allocated(&mut decoder));
             assert!(
                 rounds[1..].contains(&0),
-                "{isa:?}, {threads} threads: allocations of each round {rounds:?}"
+                "{isa:?}, {compute:?}, {threads} threads: allocations of each round {rounds:?}"
             );
         }
     }

@@ -1,22 +1,30 @@
-//! AVX2 with FMA and F16C: a vector is a pair of registers, and there are 16.
+//! AVX2 with FMA and F16C, with or without AVX-VNNI: a vector is a pair of registers, and there are 16.
 
 use std::arch::x86_64::*;
 
 use super::{LANES, Op, Simd};
 
-/// Proof of AVX2, FMA and F16C: every CPU since Haswell and Zen.
+/// Proof of AVX2, FMA and F16C: every CPU since Haswell and Zen. With `VNNI`, of AVX-VNNI as well: Alder Lake, Zen 5.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2<const VNNI: bool>(());
 
-impl Avx2 {
+impl<const VNNI: bool> Avx2<VNNI> {
     pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"))
-            .then_some(Self(()))
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+            && (!VNNI || is_x86_feature_detected!("avxvnni")))
+        .then_some(Self(()))
     }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-fn enter<O: Op>(isa: Avx2, op: O) -> O::Output {
+fn enter<O: Op, const VNNI: bool>(isa: Avx2<VNNI>, op: O) -> O::Output {
+    op.run(isa)
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+fn enter_vnni<O: Op, const VNNI: bool>(isa: Avx2<VNNI>, op: O) -> O::Output {
     op.run(isa)
 }
 
@@ -35,17 +43,23 @@ macro_rules! halves {
     };
 }
 
-impl Simd for Avx2 {
-    const NAME: &'static str = "avx2";
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
+    const NAME: &'static str = if VNNI { "avxvnni" } else { "avx2" };
     const REGISTERS: usize = 8;
 
     type F = [__m256; 2];
     type Codes = [__m256i; 2];
+    type I = [__m256i; 2];
 
     #[inline(always)]
     fn vectorize<O: Op>(self, op: O) -> O::Output {
-        // SAFETY: an `Avx2` exists only where `detect` saw all features of `enter`.
-        unsafe { enter(self, op) }
+        if VNNI {
+            // SAFETY: an `Avx2<true>` exists only where `detect` saw all features of `enter_vnni`.
+            unsafe { enter_vnni(self, op) }
+        } else {
+            // SAFETY: an `Avx2` exists only where `detect` saw all features of `enter`.
+            unsafe { enter(self, op) }
+        }
     }
 
     #[inline(always)]
@@ -126,6 +140,78 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn bits(self, codes: Self::Codes, right: i32, mask: u8) -> Self::Codes {
+        let places = [registers!(_mm256_set1_epi32(right.abs())); 2];
+        let moved = if right < 0 {
+            halves!(_mm256_sllv_epi32, codes, places)
+        } else {
+            halves!(_mm256_srlv_epi32, codes, places)
+        };
+        let mask = [registers!(_mm256_set1_epi8(mask.cast_signed())); 2];
+        halves!(_mm256_and_si256, moved, mask)
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::Codes, b: Self::Codes) -> Self::Codes {
+        halves!(_mm256_or_si256, a, b)
+    }
+
+    #[inline(always)]
+    fn store_codes(self, codes: Self::Codes, to: &mut [u8; 4 * LANES]) {
+        let (halves, _) = to.as_chunks_mut::<32>();
+        // SAFETY: writes the 32 bytes of a half, aligned or not; the CPU has AVX, proved by `self`.
+        unsafe { _mm256_storeu_si256(halves[0].as_mut_ptr().cast(), codes[0]) };
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(halves[1].as_mut_ptr().cast(), codes[1]) };
+    }
+
+    #[inline(always)]
+    fn chain(self, sum: f32) -> Self::I {
+        // Without VNNI codes are taken as signed, 128 less than they are.
+        let first = if VNNI { 0 } else { 128 * sum as i32 };
+        [registers!(_mm256_set1_epi32(first)); 2]
+    }
+
+    #[inline(always)]
+    fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I {
+        let x = [registers!(_mm256_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned)))); 2];
+        if VNNI {
+            return halves!(_mm256_dpbusd_avx_epi32, acc, codes, x);
+        }
+        // `maddubs` adds two products of unsigned and signed bytes in 16 bits: 2 * 255 * 127 is too much, 2 * 128 * 127
+        // is not. So the sign of the code goes to x.
+        let flip = [registers!(_mm256_set1_epi8(i8::MIN)); 2];
+        let signed = halves!(_mm256_xor_si256, codes, flip);
+        let size = halves!(_mm256_abs_epi8, signed);
+        let x = halves!(_mm256_sign_epi8, x, signed);
+        let pairs = halves!(_mm256_maddubs_epi16, size, x);
+        let ones = [registers!(_mm256_set1_epi16(1)); 2];
+        let quads = halves!(_mm256_madd_epi16, pairs, ones);
+        halves!(_mm256_add_epi32, acc, quads)
+    }
+
+    #[inline(always)]
+    fn to_floats(self, sums: Self::I) -> Self::F {
+        halves!(_mm256_cvtepi32_ps, sums)
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, v: Self::F, to: &mut [i8; LANES]) {
+        let whole = halves!(_mm256_cvtps_epi32, v);
+        let (low, high) = (whole[0], whole[1]);
+        // Packs within each half of a register: 0-3 8-11 4-7 12-15.
+        let words = registers!(_mm256_packs_epi32(low, high));
+        let words = registers!(_mm256_permute4x64_epi64::<0b11_01_10_00>(words));
+        let (low, high) = (
+            registers!(_mm256_castsi256_si128(words)),
+            registers!(_mm256_extracti128_si256::<1>(words)),
+        );
+        let bytes = registers!(_mm_packs_epi16(low, high));
+        // SAFETY: writes the 16 bytes of `to`, aligned or not; SSE2 is part of x86-64.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), bytes) }
+    }
+
+    #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         halves!(_mm256_add_ps, a, b)
     }
@@ -174,7 +260,7 @@ impl Simd for Avx2 {
 }
 
 #[inline(always)]
-fn load_u16(_proof: Avx2, from: &[u16; LANES]) -> [__m128i; 2] {
+fn load_u16<const VNNI: bool>(_proof: Avx2<VNNI>, from: &[u16; LANES]) -> [__m128i; 2] {
     let (halves, _) = from.as_chunks::<8>();
     // SAFETY: reads the 16 bytes of a half, aligned or not; SSE2 is part of x86-64.
     let low = unsafe { _mm_loadu_si128(halves[0].as_ptr().cast()) };

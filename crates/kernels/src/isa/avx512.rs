@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{LANES, Op, Simd};
 
-/// Proof of AVX-512 F, BW, DQ and VL: every CPU since Skylake-X and Zen 4.
+/// Proof of AVX-512 F, BW, DQ, VL and VNNI: every CPU since Ice Lake and Zen 4.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx512(());
 
@@ -14,6 +14,7 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c"))
@@ -21,7 +22,7 @@ impl Avx512 {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn enter<O: Op>(isa: Avx512, op: O) -> O::Output {
     op.run(isa)
 }
@@ -40,6 +41,7 @@ impl Simd for Avx512 {
 
     type F = __m512;
     type Codes = __m512i;
+    type I = __m512i;
 
     #[inline(always)]
     fn vectorize<O: Op>(self, op: O) -> O::Output {
@@ -109,6 +111,53 @@ impl Simd for Avx512 {
             _ => registers!(_mm512_srli_epi32::<24>(codes)),
         };
         registers!(_mm512_cvtepi32_ps(byte))
+    }
+
+    #[inline(always)]
+    fn bits(self, codes: Self::Codes, right: i32, mask: u8) -> Self::Codes {
+        let places = registers!(_mm512_set1_epi32(right.abs()));
+        let moved = if right < 0 {
+            registers!(_mm512_sllv_epi32(codes, places))
+        } else {
+            registers!(_mm512_srlv_epi32(codes, places))
+        };
+        let mask = registers!(_mm512_set1_epi8(mask.cast_signed()));
+        registers!(_mm512_and_si512(moved, mask))
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::Codes, b: Self::Codes) -> Self::Codes {
+        registers!(_mm512_or_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn store_codes(self, codes: Self::Codes, to: &mut [u8; 4 * LANES]) {
+        // SAFETY: writes the 64 bytes of `to`, aligned or not; the CPU has AVX-512 F, proved by `self`.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), codes) }
+    }
+
+    #[inline(always)]
+    fn chain(self, _: f32) -> Self::I {
+        registers!(_mm512_setzero_si512())
+    }
+
+    #[inline(always)]
+    fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I {
+        let x = registers!(_mm512_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned))));
+        registers!(_mm512_dpbusd_epi32(acc, codes, x))
+    }
+
+    #[inline(always)]
+    fn to_floats(self, sums: Self::I) -> Self::F {
+        registers!(_mm512_cvtepi32_ps(sums))
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, v: Self::F, to: &mut [i8; LANES]) {
+        let whole = registers!(_mm512_cvtps_epi32(v));
+        let bytes = registers!(_mm512_cvtepi32_epi8(whole));
+        // SAFETY: writes the 16 bytes of `to`, aligned or not; SSE2 is part of x86-64.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), bytes) }
     }
 
     #[inline(always)]

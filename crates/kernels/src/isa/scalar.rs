@@ -16,6 +16,7 @@ impl Simd for Scalar {
 
     type F = [f32; LANES];
     type Codes = [[u8; 4]; LANES];
+    type I = [i32; LANES];
 
     #[inline(always)]
     fn vectorize<O: Op>(self, op: O) -> O::Output {
@@ -62,6 +63,47 @@ impl Simd for Scalar {
     #[inline(always)]
     fn code<const J: usize>(self, codes: Self::Codes) -> Self::F {
         codes.map(|bytes| f32::from(bytes[J]))
+    }
+
+    #[inline(always)]
+    fn bits(self, codes: Self::Codes, right: i32, mask: u8) -> Self::Codes {
+        codes.map(|bytes| bytes.map(|byte| if right < 0 { byte << -right } else { byte >> right } & mask))
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::Codes, b: Self::Codes) -> Self::Codes {
+        std::array::from_fn(|lane| std::array::from_fn(|j| a[lane][j] | b[lane][j]))
+    }
+
+    #[inline(always)]
+    fn store_codes(self, codes: Self::Codes, to: &mut [u8; 4 * LANES]) {
+        to.as_chunks_mut::<4>().0.copy_from_slice(&codes);
+    }
+
+    #[inline(always)]
+    fn chain(self, _: f32) -> Self::I {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I {
+        let mut sums = acc;
+        for (sum, codes) in sums.iter_mut().zip(codes) {
+            for (code, x) in codes.iter().zip(x) {
+                *sum += i32::from(*code) * i32::from(*x);
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn to_floats(self, sums: Self::I) -> Self::F {
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, v: Self::F, to: &mut [i8; LANES]) {
+        *to = v.map(|v| v as i8);
     }
 
     #[inline(always)]

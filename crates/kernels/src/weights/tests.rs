@@ -94,6 +94,28 @@ fn codes_of_every_width_come_back() {
 }
 
 #[test]
+fn quantized_rows_are_within_half_a_scale() {
+    let mut random = Random(3);
+    for (n, k) in [(1, 1), (17, 64), (33, 240), (16, 130)] {
+        let mut values = random.numbers(n * k);
+        values[0] = 1e-42; // a group that may have nothing else
+        values[k / 2..k].fill(0.25);
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let w = Weights::quantized(&cpu(), Float::F32, n, k, &bytes);
+        let found = all_rows(&w);
+        for (row, found) in values.chunks(k).zip(found.chunks(k)) {
+            for (group, found) in row.chunks(64).zip(found.chunks(64)) {
+                let least = group.iter().copied().fold(f32::MAX, f32::min);
+                let greatest = group.iter().copied().fold(f32::MIN, f32::max);
+                for (value, found) in group.iter().zip(found) {
+                    assert!((value - found).abs() <= (greatest - least) / 509.0, "{value} {found}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "bytes of 4-bit codes [2, 64]")]
 fn wrong_lengths_panic() {
     Weights::affine(&cpu(), 4, 64, 2, 64, &[0; 63], &[0.0; 2], &[0.0; 2]);
