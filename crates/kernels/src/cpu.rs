@@ -1,5 +1,7 @@
 //! The processor as every operation takes it: an instruction set, threads, and the arithmetic of products.
 
+use std::fmt;
+
 use crate::isa::{Isa, IsaError};
 use crate::threads::ThreadPool;
 
@@ -10,6 +12,15 @@ pub enum Compute {
     F32,
     /// The codes themselves, with rows quantized to 8 bits for each group of the weights: whole numbers, exactly.
     Int8,
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        })
+    }
 }
 
 /// An instruction set and a pool of threads. Shared freely: operations take `&Cpu`, from any thread.

@@ -65,7 +65,7 @@ pub(crate) struct ConsoleArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Computing")]
 pub(crate) struct ComputeArgs {
-    /// Arithmetic: the fastest that is as accurate, or float32 throughout
+    /// Arithmetic: the fastest that is as accurate, float32 throughout, or whole numbers
     #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
     pub(crate) compute: Compute,
     /// Threads to compute with [default: one for each core]
@@ -75,9 +75,13 @@ pub(crate) struct ComputeArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Compute {
+    /// As accurate as f32 on real speech, and the fastest that is
     #[default]
     Auto,
+    /// Weights widened, float32 throughout; what --compat mlx takes for auto
     F32,
+    /// 8-bit whole numbers on both sides of every product of weights
+    Int8,
 }
 
 /// What can be asked: the arguments of each command stand beside it.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use whisper::audio::{self, AudioFile, AudioOptions};
-use whisper::cpu::{Cpu, CpuModel};
+use whisper::cpu::{Compute, Cpu, CpuModel};
 use whisper::language::Language;
 use whisper::mel::{LogMel, LogMelBuilder};
 use whisper::model::{Model, Token};
@@ -16,7 +16,7 @@ use whisper::weights::{Checkpoint, Form};
 use whisper::{Compat, Options, transcribe};
 
 use crate::bundled::BUNDLED;
-use crate::cli::ComputeArgs;
+use crate::cli::{self, ComputeArgs};
 use crate::commands::transcribe::args::{self, TranscribeArgs};
 use crate::files;
 use crate::inputs::Input;
@@ -50,8 +50,8 @@ pub(crate) trait Listener {
 }
 
 impl Engine {
-    /// Loads the weights.
-    pub(crate) fn load(source: &Source, computing: &ComputeArgs) -> anyhow::Result<Engine> {
+    /// Loads the weights. To agree with another program, `auto` means float32.
+    pub(crate) fn load(source: &Source, computing: &ComputeArgs, compat: Compat) -> anyhow::Result<Engine> {
         let (name, checkpoint) = open(source)?;
         let form = match checkpoint.description().form {
             Form::Affine(q) => Weights::Quantization {
@@ -60,13 +60,17 @@ impl Engine {
             },
             Form::Dense(float) => Weights::Type(float),
         };
-        let cpu = Cpu::new(computing.threads.map(Into::into))?;
+        let compute = match (computing.compute, compat) {
+            (cli::Compute::Auto, Compat::OpenAi) | (cli::Compute::Int8, _) => Compute::Int8,
+            (cli::Compute::Auto, Compat::Mlx) | (cli::Compute::F32, _) => Compute::F32,
+        };
+        let cpu = Cpu::new(computing.threads.map(Into::into))?.computing(compute);
         let used = ModelUsed {
             source: name,
             revision: None,
             dims: checkpoint.dims().clone(),
             weights: form,
-            compute: "f32".into(),
+            compute: compute.to_string(),
             device: "cpu".into(),
             fallback: false,
         };
@@ -165,16 +169,21 @@ fn hear(
     Ok((mel.finish(), audio.warnings()))
 }
 
+/// Whose results are wanted.
+pub(crate) fn compat(args: &TranscribeArgs) -> Compat {
+    match args.compat {
+        None => Compat::OpenAi,
+        Some(args::Compat::Mlx) => Compat::Mlx,
+    }
+}
+
 /// What the library is asked, from the command line.
 ///
 /// # Errors
 /// A language or an id that does not exist.
 pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
     let decoding = &args.decoding;
-    let compat = match args.compat {
-        None => Compat::OpenAi,
-        Some(args::Compat::Mlx) => Compat::Mlx,
-    };
+    let compat = compat(args);
     let increment = match (decoding.temperature_increment_on_fallback, compat) {
         (Some(asked), _) => asked.0,
         (None, Compat::OpenAi) => Some(0.2),

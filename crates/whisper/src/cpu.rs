@@ -20,7 +20,7 @@ mod encoder;
 mod layers;
 
 pub use cache::{Hypothesis, Window};
-pub use kernels::{Cpu, Isa, IsaError};
+pub use kernels::{Compute, Cpu, Isa, IsaError};
 
 use decoder::{Decoder, Scratch};
 use encoder::Encoder;

@@ -7,9 +7,10 @@
 
 use std::path::Path;
 
-use kernels::Isa;
+use kernels::{Compute, Cpu, Isa};
 use whisper::cpu::CpuModel;
 use whisper::model::{Feed, Head, MelWindow, Model, Token};
+use whisper::weights::Checkpoint;
 
 mod support;
 use support::{distance, load, npy, shared};
@@ -95,6 +96,57 @@ fn agrees_with_golden(model: &CpuModel, folder: &Path, form: &str) {
         "{form} on {}: steps against all at once",
         model.cpu().isa().name()
     );
+}
+
+/// Whole numbers: logits of random models near those of float32, and the same bits in steps as all at once, in a batch as
+/// alone, on every instruction set with fused multiply-adds.
+#[test]
+fn whole_numbers() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/random");
+    let mel: Vec<f32> = npy(&folder.join("mel.npy")).1.iter().map(|&x| x as f32).collect();
+    let tokens = [7, 8, 9, 10, 11].map(Token);
+    for form in ["f16", "5bit-g64", "8bit-g64"] {
+        let golden = npy(&folder.join(form).join("logits.npy")).1;
+        let golden_tokens: Vec<Token> = npy(&folder.join("tokens.npy"))
+            .1
+            .iter()
+            .map(|&x| Token(x as u32))
+            .collect();
+        let mut all = Vec::new();
+        for isa in Isa::available() {
+            let cpu = Cpu::with(isa, 1).computing(Compute::Int8);
+            let model = CpuModel::load(Checkpoint::open(&folder.join(form)).unwrap(), cpu).unwrap();
+            let window = MelWindow {
+                values: &mel,
+                n_mels: 80,
+            };
+            let audio = model.encode(&[window]).unwrap().remove(0);
+            let logits = model.align(&audio, &golden_tokens, &[]).unwrap().logits;
+            let size = golden.iter().fold(0.0f64, |size, x| size.max(x.abs()));
+            let distance = distance(&logits, &golden) / size;
+            assert!(distance < 0.03, "{form} on {}: logits differ by {distance}", isa.name());
+            assert!(distance > 1e-5, "{form} on {}: this is float32", isa.name());
+
+            let at_once = model.align(&audio, &tokens, &[]).unwrap().logits;
+            let mut hypothesis = model.begin(&audio).unwrap();
+            let mut stepped = Vec::new();
+            for token in tokens {
+                let mut logits = Vec::new();
+                let mut batch = [Feed {
+                    hypothesis: &mut hypothesis,
+                    tokens: &[token],
+                    rows: &[0],
+                }];
+                model.step(&mut batch, &mut logits).unwrap();
+                stepped.extend(logits);
+            }
+            assert_eq!(stepped, at_once, "{form} on {}: steps against all at once", isa.name());
+            if isa.name() != "scalar" {
+                all.push(at_once);
+            }
+        }
+        all.windows(2).for_each(|pair| assert_eq!(pair[0], pair[1], "{form}"));
+    }
 }
 
 /// tiny.en on real speech: features and logits within 2e-3.

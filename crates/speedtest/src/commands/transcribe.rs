@@ -50,7 +50,7 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     if args.model == model_names::DEFAULT {
         console.note(default_model_note());
     }
-    let engine = Engine::load(&source, &args.computing)?;
+    let engine = Engine::load(&source, &args.computing, engine::compat(args))?;
     let rows = transcribe_all(&plan, engine.used(), console, |input, listener| {
         engine.transcribe(input, args, listener)
     })?;

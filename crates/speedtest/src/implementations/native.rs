@@ -9,7 +9,7 @@ use anyhow::Context;
 use whisper::language::Language;
 use whisper::mel::LogMelBuilder;
 use whisper::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
-use whisper::{Options, transcribe};
+use whisper::{Compat, Options, transcribe};
 
 use super::process::Start;
 use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
@@ -131,7 +131,7 @@ impl Runner {
             threads: load.threads.try_into().ok(),
         };
         let source = load.path.clone().map_or(Source::Bundled, Source::Folder);
-        let engine = self.engine.insert(Engine::load(&source, &computing)?);
+        let engine = self.engine.insert(Engine::load(&source, &computing, Compat::OpenAi)?);
         Ok(Loaded {
             seconds: began.elapsed().as_secs_f64(),
             weights: Some(engine.used().weights.to_string()),

@@ -1,6 +1,6 @@
 //! The layers Whisper is made of. Dense and quantized weights differ inside [`Weights`] and nowhere else.
 
-use kernels::{Cpu, Rows, Then, Weights, layer_norm, linear};
+use kernels::{Compute, Cpu, Rows, Then, Weights, layer_norm, linear};
 
 use crate::Result;
 use crate::weights::{Checkpoint, Dense, Float, Matrix};
@@ -47,7 +47,7 @@ impl Linear {
             .checkpoint
             .tensor(&format!("{name}.weight"), &[outputs, 3, inputs])?;
         Ok(Linear {
-            weight: Weights::dense(loader.cpu, kernel_float(float), outputs, 3 * inputs, bytes),
+            weight: dense(loader.cpu, float, outputs, 3 * inputs, bytes),
             bias,
         })
     }
@@ -116,7 +116,7 @@ impl LayerNorm {
 
 fn matrix(loader: &mut Loader<'_>, name: &str, outputs: usize, inputs: usize) -> Result<Weights> {
     Ok(match loader.checkpoint.matrix(name, outputs, inputs)? {
-        Matrix::Dense { float, bytes } => Weights::dense(loader.cpu, kernel_float(float), outputs, inputs, bytes),
+        Matrix::Dense { float, bytes } => dense(loader.cpu, float, outputs, inputs, bytes),
         Matrix::Affine {
             bits,
             group,
@@ -125,6 +125,15 @@ fn matrix(loader: &mut Loader<'_>, name: &str, outputs: usize, inputs: usize) ->
             biases,
         } => Weights::affine(loader.cpu, bits, group, outputs, inputs, codes, scales, biases),
     })
+}
+
+/// Dense weights; where products are to be whole numbers, as codes.
+fn dense(cpu: &Cpu, float: Float, outputs: usize, inputs: usize, bytes: &[u8]) -> Weights {
+    let float = kernel_float(float);
+    match cpu.compute() {
+        Compute::F32 => Weights::dense(cpu, float, outputs, inputs, bytes),
+        Compute::Int8 => Weights::quantized(cpu, float, outputs, inputs, bytes),
+    }
 }
 
 fn kernel_float(float: Float) -> kernels::Float {
