@@ -11,7 +11,9 @@ use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{BenchmarkArgs, CompareArgs, CompletionsArgs, ImplementationsArgs, ManArgs, TranscribeArgs};
+use crate::commands::{
+    BenchmarkArgs, CompareArgs, CompletionsArgs, ImplementationsArgs, ManArgs, RunnerArgs, TranscribeArgs,
+};
 
 /// Transcribes speech with OpenAI's Whisper from MLX checkpoints, and measures which implementation is fastest here
 ///
@@ -91,9 +93,8 @@ pub(crate) enum Command {
     Benchmark(Box<BenchmarkArgs>),
     Compare(CompareArgs),
     Implementations(ImplementationsArgs),
-    /// Serve the protocol of runners for this program's own engine: how the speed test starts it
     #[command(hide = true)]
-    Runner,
+    Runner(RunnerArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

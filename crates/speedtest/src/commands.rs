@@ -5,6 +5,7 @@ mod compare;
 mod completions;
 mod implementations;
 mod man;
+mod runner;
 pub(crate) mod transcribe;
 
 pub(crate) use benchmark::BenchmarkArgs;
@@ -12,6 +13,7 @@ pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use implementations::ImplementationsArgs;
 pub(crate) use man::ManArgs;
+pub(crate) use runner::RunnerArgs;
 pub(crate) use transcribe::TranscribeArgs;
 
 use crate::cli::Command;
@@ -32,7 +34,7 @@ pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<Outcome
         Command::Benchmark(args) => benchmark::run(&args, console),
         Command::Compare(args) => compare::run(&args, console),
         Command::Implementations(args) => implementations::run(&args, console),
-        Command::Runner => crate::implementations::serve().map(|()| Outcome::Done),
+        Command::Runner(args) => runner::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

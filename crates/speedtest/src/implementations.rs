@@ -1,23 +1,43 @@
 //! Every implementation that can be measured: one table, a line each.
 
+mod adapter;
 mod faster_whisper;
+mod fluidaudio;
+mod insanely_fast_whisper;
+mod lightning_whisper_mlx;
 mod mlx_whisper;
 mod native;
+mod openai_whisper;
+mod parakeet_mlx;
 pub(crate) mod process;
 pub(crate) mod protocol;
 pub(crate) mod python;
+mod pywhispercpp;
 mod runner;
 pub(crate) mod usage;
+mod whisper_cpp;
+mod whisper_mps;
+mod whisperkit;
 
 use crate::implementation::{Implementation, Own};
 
+pub(crate) use adapter::serve as serve_for;
 pub(crate) use native::serve;
 
 /// Every implementation this tool can measure, ours first.
 pub(crate) static ALL: &[&dyn Implementation] = &[
     &native::Native,
+    &whisper_cpp::WhisperCpp,
+    &pywhispercpp::PYWHISPERCPP,
     &faster_whisper::FASTER_WHISPER,
     &mlx_whisper::MLX_WHISPER,
+    &openai_whisper::OPENAI_WHISPER,
+    &lightning_whisper_mlx::LIGHTNING_WHISPER_MLX,
+    &insanely_fast_whisper::INSANELY_FAST_WHISPER,
+    &parakeet_mlx::PARAKEET_MLX,
+    &whisper_mps::WHISPER_MPS,
+    &whisperkit::WhisperKit,
+    &fluidaudio::FluidAudio,
 ];
 
 /// The implementation that `name` means: an id, the name of a class of mac-whisper-speedtest, or a path to a runner.
@@ -42,6 +62,3 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn Implementation, String> {
         ids.join(", ")
     ))
 }
-
-#[cfg(test)]
-mod tests;

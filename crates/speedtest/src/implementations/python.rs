@@ -170,6 +170,17 @@ fn replace(old: &Path, new: &Path, away: &Path) -> anyhow::Result<()> {
     fs::rename(new, old).with_context(|| old.display().to_string())
 }
 
+/// Whether this is a Mac of Apple's own processors.
+///
+/// # Errors
+/// This is another machine.
+pub(super) fn on_apple_silicon() -> Result<(), &'static str> {
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("macos", "aarch64") => Ok(()),
+        _ => Err("Apple silicon"),
+    }
+}
+
 fn environments(here: &Here) -> Option<PathBuf> {
     here.cache.as_ref().map(|cache| cache.join("environments"))
 }
