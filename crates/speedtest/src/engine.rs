@@ -205,7 +205,7 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
         compat,
         temperatures: temperatures(decoding.temperature, increment),
         best_of: decoding.best_of,
-        length_penalty: decoding.length_penalty,
+        length_penalty: decoding.length_penalty.and_then(|alpha| alpha.0),
         seed: decoding.seed,
         compression_ratio_threshold: decoding.compression_ratio_threshold.0,
         logprob_threshold: decoding.logprob_threshold.0,

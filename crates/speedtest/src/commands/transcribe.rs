@@ -34,6 +34,9 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     engine::options(args).map_err(|problem| usage_error("transcribe", format!("{problem:#}")))?;
     interrupt::end_on_ctrl_c()?;
 
+    for warning in args.foreign.warnings() {
+        console.warning(warning);
+    }
     for problem in &problems {
         console.error(format_args!("{problem:#}"));
     }

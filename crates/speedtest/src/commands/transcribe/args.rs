@@ -57,6 +57,8 @@ pub(crate) struct TranscribeArgs {
     pub(crate) sound: SoundArgs,
     #[command(flatten)]
     pub(crate) decoding: DecodingArgs,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignArgs,
 
     /// Reproduce another program, its faults included
     #[arg(long, value_enum, value_name = "PROGRAM", help_heading = "Computing")]
@@ -118,8 +120,8 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) best_of: usize,
     /// Exponent 0 to 1 of the penalty for length when samples are compared [default: their means are compared]
-    #[arg(long, value_name = "ALPHA")]
-    pub(crate) length_penalty: Option<f64>,
+    #[arg(long, value_name = "ALPHA", value_parser = optional)]
+    pub(crate) length_penalty: Option<Maybe>,
     /// Seed of all sampling
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -147,6 +149,43 @@ pub(crate) struct DecodingArgs {
     /// The most tokens of a window [default: half the context of the model, 224]
     #[arg(long, value_name = "N")]
     pub(crate) sample_len: Option<usize>,
+}
+
+/// Options of mlx_whisper and whisper that decide nothing here: commands that give them work.
+#[derive(Args, Debug)]
+pub(crate) struct ForeignArgs {
+    /// `--compute` decides.
+    #[arg(long, hide = true, value_name = "BOOL", value_parser = boolean)]
+    #[arg(action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    fp16: Option<bool>,
+    /// There is one.
+    #[arg(long, hide = true, value_name = "DEVICE")]
+    device: Option<String>,
+    #[arg(long, hide = true, value_name = "N", value_parser = optional)]
+    beam_size: Option<Maybe>,
+    /// Of beam search.
+    #[arg(long, hide = true, value_name = "FACTOR", value_parser = optional)]
+    patience: Option<Maybe>,
+}
+
+impl ForeignArgs {
+    /// What the user would otherwise believe to have.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(device) = self
+            .device
+            .as_deref()
+            .filter(|device| !["cpu", "auto"].contains(device))
+        {
+            warnings.push(format!("--device {device}: this program computes on the CPU"));
+        }
+        if let Some(Maybe(Some(size))) = self.beam_size.filter(|size| size.0 > Some(1.0)) {
+            warnings.push(format!(
+                "--beam-size {size}: there is no beam search here, the most probable token is taken"
+            ));
+        }
+        warnings
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -232,6 +271,16 @@ mod tests {
                 .suppress_tokens,
             ["-1", "50"]
         );
+    }
+
+    #[test]
+    fn what_decides_nothing_is_accepted_and_said() {
+        let warnings = |line: &str| transcribe(&format!("p transcribe a.wav {line}")).foreign.warnings();
+        assert_eq!(
+            warnings("--fp16 False --device cpu --beam_size None --patience 1.0"),
+            [""; 0]
+        );
+        assert_eq!(warnings("--device cuda --beam_size 5").len(), 2);
     }
 
     #[test]
