@@ -8,6 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
+use crate::cache::tree_of;
 use crate::cancel::Cancel;
 use crate::digest::{Digest, hash_file};
 use crate::error::{Error, Result, printable};
@@ -17,6 +18,9 @@ use crate::lock;
 use crate::name::{Commit, FilePath, RepoId, Revision};
 use crate::structure;
 use crate::tree::{CONFIG, Entry, Files, Tree, WEIGHTS, model_files, read_small};
+
+/// The Hub takes no larger file outside its storage for large ones.
+const PLAIN_GIT: u64 = 10 << 20;
 
 /// A model asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -333,6 +337,9 @@ impl Look<'_> {
         let repo = &self.request.repo;
         let listed = |name: &str| tree.is_some_and(|tree| tree.iter().any(|(path, _)| path.as_str() == name));
         let there = |name: &str| dir.join(name).symlink_metadata().is_ok();
+        if self.request.files == Files::Held {
+            return self.held(dir, tree);
+        }
         if self.request.files == Files::All {
             return match tree {
                 Some(tree) => (tree.iter().map(|(path, _)| path.clone()).collect(), None),
@@ -360,6 +367,34 @@ impl Look<'_> {
                 (present.filter_map(|name| name.parse().ok()).collect(), Some(reason))
             }
         }
+    }
+
+    /// What the snapshot has, and why that cannot be all.
+    fn held(&self, dir: &Path, tree: Option<&Tree>) -> (Vec<FilePath>, Option<String>) {
+        let mut paths: Vec<FilePath> = tree_of(dir)
+            .iter()
+            .filter_map(|(path, _)| {
+                let segments = path.strip_prefix(dir).ok()?.components();
+                let segments: Option<Vec<_>> = segments.map(|segment| segment.as_os_str().to_str()).collect();
+                segments?.join("/").parse().ok()
+            })
+            .collect();
+        paths.sort();
+        let is_large = |path: &FilePath| {
+            let blob = fs::read_link(dir.join(path.to_path())).ok();
+            let name = blob
+                .as_deref()
+                .and_then(|blob| blob.file_name()?.to_str()?.parse().ok());
+            let listed = tree.and_then(|tree| tree.get(path)).map(|entry| entry.digest);
+            matches!(listed.or(name), Some(Digest::Sha256(_)))
+                || fs::metadata(dir.join(path.to_path())).is_ok_and(|meta| meta.len() > PLAIN_GIT)
+        };
+        let reason = if !self.partials.is_empty() {
+            Some("a download was interrupted".to_owned())
+        } else {
+            (!paths.iter().any(is_large)).then(|| "no weights".to_owned())
+        };
+        (paths, reason)
     }
 
     fn file(&mut self, commit: &Commit, path: FilePath, tree: Option<&Tree>, depth: Depth) -> Result<FileReport> {

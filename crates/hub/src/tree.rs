@@ -27,6 +27,9 @@ pub enum Files {
     Model,
     /// All of them.
     All,
+    /// What the snapshot holds, in whatever form: models of other programs, which take some files and leave others. Enough
+    /// where something is in large-file storage, as weights always are. To fetch, it is all.
+    Held,
 }
 
 /// All files of one commit.
@@ -130,7 +133,7 @@ impl Tree {
     /// [`Error::NotAModel`] where there is no config or there are no weights.
     pub fn wanted(&self, repo: &RepoId, files: Files) -> Result<Vec<(FilePath, Entry)>> {
         let paths: Vec<FilePath> = match files {
-            Files::All => self.files.keys().cloned().collect(),
+            Files::All | Files::Held => self.files.keys().cloned().collect(),
             Files::Model => model_files(repo, |name| self.files.keys().any(|path| path.as_str() == name))?,
         };
         Ok(paths

@@ -110,7 +110,7 @@ impl Console {
 
     /// Shows in a line what is being done, until the guard is dropped; nothing where nobody watches.
     pub(crate) fn status(&self) -> Status<'_> {
-        let bar = if self.level > Level::Quiet && io::stderr().is_terminal() {
+        let bar = if self.shows_bars() {
             let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
         } else {
@@ -123,7 +123,7 @@ impl Console {
     /// Shows how far the work on a recording is, until the guard is dropped: a bar on a terminal, else a line now and
     /// then.
     pub(crate) fn progress(&self, name: &str) -> Progress<'_> {
-        let bar = if self.level > Level::Quiet && io::stderr().is_terminal() {
+        let bar = if self.shows_bars() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style());
             bar.set_message(printable(name).into_owned());
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -140,6 +140,20 @@ impl Console {
             transcribing_since: None,
             line_due: now + FIRST_LINE,
         }
+    }
+
+    /// Whether progress is drawn.
+    pub(crate) fn shows_bars(&self) -> bool {
+        self.level > Level::Quiet && io::stderr().is_terminal()
+    }
+
+    /// Makes messages step aside for a bar, or for the group that it belongs to, until the guard is dropped.
+    pub(crate) fn bars(&self, bar: ProgressBar) -> Bars<'_> {
+        if !self.shows_bars() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
+        Bars { console: self, bar }
     }
 
     fn say(&self, tag: &str, colour: &str, message: impl Display) {
@@ -244,6 +258,18 @@ impl Status<'_> {
     pub(crate) fn say(&self, text: &str) {
         self.bar.set_message(printable(text).into_owned());
         self.bar.tick();
+    }
+}
+
+/// A bar that somebody else moves.
+pub(crate) struct Bars<'a> {
+    console: &'a Console,
+    pub(crate) bar: ProgressBar,
+}
+
+impl Drop for Bars<'_> {
+    fn drop(&mut self) {
+        self.console.take_away(&self.bar);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use whisper::audio::{self, AudioFile, AudioOptions};
 use whisper::cpu::{Compute, Cpu, CpuModel};
 use whisper::language::Language;
@@ -20,13 +20,23 @@ use crate::cli::{self, ComputeArgs};
 use crate::commands::transcribe::args::{self, TranscribeArgs};
 use crate::files;
 use crate::inputs::Input;
-use crate::model_names::Source;
 use crate::output::{ModelUsed, Weights};
 
 /// A loaded model.
 pub(crate) struct Engine {
     model: CpuModel,
     used: ModelUsed,
+}
+
+/// Where the weights of a model are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin<'a> {
+    /// Inside the program.
+    Bundled,
+    /// A checkpoint on disk.
+    Folder(&'a Path),
+    /// A repository in a cache.
+    Snapshot(&'a hub::Snapshot),
 }
 
 /// What was heard, and how much there was to hear.
@@ -51,8 +61,8 @@ pub(crate) trait Listener {
 
 impl Engine {
     /// Loads the weights. To agree with another program, `auto` means float32.
-    pub(crate) fn load(source: &Source, computing: &ComputeArgs, compat: Compat) -> anyhow::Result<Engine> {
-        let (name, checkpoint) = open(source)?;
+    pub(crate) fn load(origin: Origin<'_>, computing: &ComputeArgs, compat: Compat) -> anyhow::Result<Engine> {
+        let (name, checkpoint) = open(origin)?;
         let form = match checkpoint.description().form {
             Form::Affine(q) => Weights::Quantization {
                 bits: q.bits,
@@ -67,7 +77,10 @@ impl Engine {
         let cpu = Cpu::new(computing.threads.map(Into::into))?.computing(compute);
         let used = ModelUsed {
             source: name,
-            revision: None,
+            revision: match origin {
+                Origin::Snapshot(snapshot) => Some(snapshot.commit.to_string()),
+                _ => None,
+            },
             dims: checkpoint.dims().clone(),
             weights: form,
             compute: compute.to_string(),
@@ -78,6 +91,12 @@ impl Engine {
             model: CpuModel::load(checkpoint, cpu)?,
             used,
         })
+    }
+
+    /// Says that this is not the repository that was asked for first.
+    pub(crate) fn as_fallback(mut self, fallback: bool) -> Engine {
+        self.used.fallback = fallback;
+        self
     }
 
     /// The network.
@@ -123,19 +142,17 @@ impl Engine {
 }
 
 /// The checkpoint, and what to call it.
-fn open(source: &Source) -> anyhow::Result<(String, Checkpoint)> {
-    match source {
-        Source::Bundled => {
+fn open(origin: Origin<'_>) -> anyhow::Result<(String, Checkpoint)> {
+    match origin {
+        Origin::Bundled => {
             let bundled = BUNDLED.context("this program was built without the bundled model")?;
             Ok((
                 "bundled".into(),
                 Checkpoint::from_bytes("bundled", bundled.config, bundled.weights)?,
             ))
         }
-        Source::Folder(folder) => Ok((folder.display().to_string(), Checkpoint::open(folder)?)),
-        Source::Repository { primary, .. } => bail!(
-            "{primary}: models are not downloaded yet (that comes with `models pull`); give a folder with the checkpoint"
-        ),
+        Origin::Folder(folder) => Ok((folder.display().to_string(), Checkpoint::open(folder)?)),
+        Origin::Snapshot(snapshot) => Ok((snapshot.repo.to_string(), Checkpoint::open(&snapshot.dir)?)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::implementations::process::Start;
 use crate::implementations::python::Python;
+use crate::store::ModelsDir;
 
 /// Something that transcribes, in a child process that speaks `docs/protocol.md`. One file each, one row of
 /// [`crate::implementations::ALL`] each.
@@ -200,6 +201,8 @@ pub(crate) struct Here {
     pub(crate) programs: Vec<Named>,
     /// Where the tool keeps what it has installed: `environments/ID` holds a Python environment.
     pub(crate) cache: Option<PathBuf>,
+    /// `--models-dir`: where this program's models are.
+    pub(crate) models: ModelsDir,
 }
 
 /// `NAME=PATH` of the command line.
@@ -248,12 +251,19 @@ impl Here {
             .find(|program| program.is_file())
     }
 
-    /// A checkpoint on disk, complete.
+    /// A repository that is complete on disk, whatever its form; never downloaded.
     ///
     /// # Errors
-    /// There is none, or a part of it.
+    /// There is none, or a part of it; the text ends with the command that gets the rest.
     pub(crate) fn checkpoint(&self, repository: &str) -> Result<Weights, String> {
-        Err(format!("{repository} is not on disk"))
+        let repository = repository.parse().map_err(|error: hub::Error| error.to_string())?;
+        let found = self.models.store().find(&repository);
+        let snapshot = found.map_err(|not_ready| not_ready.to_string())?;
+        Ok(Weights {
+            name: repository.to_string(),
+            path: Some(snapshot.dir),
+            fallback: false,
+        })
     }
 }
 

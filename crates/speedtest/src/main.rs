@@ -18,6 +18,7 @@ mod interrupt;
 mod model_names;
 mod output;
 mod report;
+mod store;
 
 use std::io;
 use std::process::ExitCode;

@@ -240,6 +240,34 @@ fn other_layouts() {
     assert_eq!(laid.verified(), State::Verified);
 }
 
+/// Models of other programs: whatever lies there counts, if there are weights and no part of any.
+#[test]
+fn models_of_other_programs() {
+    let held = |laid: &Laid| {
+        let files = Files::Held;
+        laid.cache().glance(&Request { files, ..request(REPO) })
+    };
+    let laid = Laid::new();
+    fs::rename(
+        laid.repo
+            .pointer(&COMMIT.parse().unwrap(), &"weights.safetensors".parse().unwrap()),
+        laid.repo
+            .pointer(&COMMIT.parse().unwrap(), &"model.bin".parse().unwrap()),
+    )
+    .unwrap();
+    assert_eq!((laid.state(), held(&laid).state), (State::Incomplete, State::Complete));
+    write(laid.repo.blobs().join(format!("{}.incomplete", "ab".repeat(32))), "x");
+    assert_eq!(held(&laid).state, State::Incomplete);
+    fs::remove_file(laid.repo.blobs().join(format!("{}.incomplete", "ab".repeat(32)))).unwrap();
+    fs::remove_file(laid.weights_blob()).unwrap();
+    assert_eq!(held(&laid).state, State::Incomplete);
+    let model = laid
+        .repo
+        .pointer(&COMMIT.parse().unwrap(), &"model.bin".parse().unwrap());
+    fs::remove_file(model).unwrap();
+    assert_eq!(held(&laid).reason.as_deref(), Some("no weights"));
+}
+
 /// (28) References: empty, with a line end, to nothing; no reference and one, two, no complete snapshot.
 #[test]
 fn references() {

@@ -16,9 +16,11 @@ use super::Outcome;
 use crate::bundled::BUNDLED;
 use crate::cli::usage_error;
 use crate::console::Console;
-use crate::engine::{self, Engine, Heard, Listener};
+use crate::engine::{self, Engine, Heard, Listener, Origin};
 use crate::inputs::{self, Input};
+use crate::model_names::Source;
 use crate::output::ModelUsed;
+use crate::store::download::first_that_works;
 use crate::{files, interrupt, model_names};
 
 pub(crate) use args::TranscribeArgs;
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     if args.model == model_names::DEFAULT {
         console.note(default_model_note());
     }
-    let engine = Engine::load(&source, &args.computing, engine::compat(args))?;
+    let engine = load(&source, args, console)?;
     let rows = transcribe_all(&plan, engine.used(), console, |input, listener| {
         engine.transcribe(input, args, listener)
     })?;
@@ -63,6 +65,22 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     }
     let failed = !problems.is_empty() || rows.iter().any(|row| matches!(row.end, End::Failed));
     Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// The engine with the model asked for, which is downloaded where it is missing.
+fn load(source: &Source, args: &TranscribeArgs, console: &Console) -> anyhow::Result<Engine> {
+    let load = |origin| Engine::load(origin, &args.computing);
+    match source {
+        Source::Bundled => load(Origin::Bundled),
+        Source::Folder(folder) => load(Origin::Folder(folder)),
+        Source::Repository { primary, fallback } => {
+            let (engine, fallback) =
+                first_that_works(primary, fallback.as_deref(), &args.sources, console, |snapshot| {
+                    load(Origin::Snapshot(&snapshot))
+                })?;
+            Ok(engine.as_fallback(fallback))
+        }
+    }
 }
 
 fn default_model_note() -> &'static str {

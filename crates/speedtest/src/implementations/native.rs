@@ -15,7 +15,7 @@ use super::process::Start;
 use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
 use super::runner;
 use crate::cli::{Compute, ComputeArgs};
-use crate::engine::Engine;
+use crate::engine::{Engine, Origin};
 use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
 use crate::model_names::{self, Source};
 
@@ -130,8 +130,8 @@ impl Runner {
             compute: Compute::default(),
             threads: load.threads.try_into().ok(),
         };
-        let source = load.path.clone().map_or(Source::Bundled, Source::Folder);
-        let engine = self.engine.insert(Engine::load(&source, &computing, Compat::OpenAi)?);
+        let origin = load.path.as_deref().map_or(Origin::Bundled, Origin::Folder);
+        let engine = self.engine.insert(Engine::load(origin, &computing, Compat::OpenAi)?);
         Ok(Loaded {
             seconds: began.elapsed().as_secs_f64(),
             weights: Some(engine.used().weights.to_string()),

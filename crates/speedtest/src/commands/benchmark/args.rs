@@ -8,6 +8,7 @@ use whisper::language::Language;
 
 use crate::implementation::{Here, Named};
 use crate::model_names;
+use crate::store::ModelsDir;
 
 /// Measure which Whisper implementation is fastest on this machine, and whether it is right
 ///
@@ -109,6 +110,8 @@ pub(crate) struct Places {
     /// The interpreter or binary to take for an implementation; may be repeated
     #[arg(long, value_name = "ID=FILE")]
     program: Vec<Named>,
+    #[command(flatten)]
+    models: ModelsDir,
 }
 
 impl Places {
@@ -117,6 +120,7 @@ impl Places {
             model_paths: self.model_path.clone(),
             programs: self.program.clone(),
             cache: cache(),
+            models: self.models.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::cli::ComputeArgs;
 use crate::cli::values::{Maybe, boolean, optional};
 use crate::model_names;
+use crate::store::download::Sources;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +32,8 @@ pub(crate) struct TranscribeArgs {
     /// bundled, a name (tiny, base, small, medium, large, turbo, large-v2, large-v3, tiny.en, ...), a repository ORG/NAME, or a folder
     #[arg(short, long, value_name = "MODEL", default_value = model_names::DEFAULT)]
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
 
     /// The language spoken, as code or English name [default: detected]
     #[arg(long, value_name = "LANGUAGE")]
