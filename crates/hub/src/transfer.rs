@@ -93,7 +93,8 @@ impl Job {
             Err(error) => {
                 // A full disk is worse for everybody on the machine than a download begun anew.
                 self.fail(&error);
-                if self.full.load(Ordering::Relaxed) || matches!(error, Error::Damaged { .. }) {
+                let useless = part.len == 0 || matches!(error, Error::Damaged { .. });
+                if useless || self.full.load(Ordering::Relaxed) {
                     part.discard();
                 }
                 Err(error)

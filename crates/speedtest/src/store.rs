@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
-use hub::{Cache, Env, Files, RepoId, Report, Request, Revision, Snapshot, State};
+use hub::{Cache, Env, Files, RepoId, Report, Request, Snapshot, State};
 use indicatif::DecimalBytes;
 
 pub(crate) use progress::Told;
@@ -61,11 +61,6 @@ impl Store {
         &self.own
     }
 
-    /// The cache that all programs share: read, never written.
-    pub(crate) fn shared(&self) -> &Cache {
-        &self.shared
-    }
-
     /// Both, our own first; one if they are the same.
     pub(crate) fn caches(&self) -> Vec<Cache> {
         let mut caches = vec![self.own.clone(), self.shared.clone()];
@@ -103,21 +98,6 @@ pub(crate) fn request(repository: &RepoId) -> Request {
         revision: None,
         files: Files::Model,
     }
-}
-
-/// `ORG/NAME` or `ORG/NAME@REVISION`.
-///
-/// # Errors
-/// It is neither.
-pub(crate) fn request_for(text: &str) -> hub::Result<Request> {
-    let (repository, revision) = match text.split_once('@') {
-        Some((repository, revision)) => (repository, Some(revision.parse::<Revision>()?)),
-        None => (text, None),
-    };
-    Ok(Request {
-        revision,
-        ..request(&repository.parse()?)
-    })
 }
 
 impl fmt::Display for NotReady {

@@ -69,14 +69,14 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
 
 /// The engine with the model asked for, which is downloaded where it is missing.
 fn load(source: &Source, args: &TranscribeArgs, console: &Console) -> anyhow::Result<Engine> {
-    let load = |origin| Engine::load(origin, &args.computing);
+    let computing = &args.computing;
     match source {
-        Source::Bundled => load(Origin::Bundled),
-        Source::Folder(folder) => load(Origin::Folder(folder)),
+        Source::Bundled => Engine::load(Origin::Bundled, computing),
+        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing),
         Source::Repository { primary, fallback } => {
             let (engine, fallback) =
                 first_that_works(primary, fallback.as_deref(), &args.sources, console, |snapshot| {
-                    load(Origin::Snapshot(&snapshot))
+                    Engine::load(Origin::Snapshot(&snapshot), computing)
                 })?;
             Ok(engine.as_fallback(fallback))
         }

@@ -61,14 +61,6 @@ impl<'a> Downloader<'a> {
         Ok(snapshot)
     }
 
-    /// Fetches again what is wrong of a model in one of the caches.
-    ///
-    /// # Errors
-    /// Those of [`Hub::repair`].
-    pub(crate) fn repair(&self, cache: &hub::Cache, request: &Request) -> hub::Result<hub::Report> {
-        self.told(|events| self.hub.repair(cache, request, &Cancel::new(), events))
-    }
-
     fn told<T>(&self, work: impl FnOnce(&mut dyn FnMut(Event)) -> T) -> T {
         let mut told = Told::new(self.console);
         work(&mut |event| told.event(event))
