@@ -69,14 +69,14 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
 
 /// The engine with the model asked for, which is downloaded where it is missing.
 fn load(source: &Source, args: &TranscribeArgs, console: &Console) -> anyhow::Result<Engine> {
-    let computing = &args.computing;
+    let (computing, compat) = (&args.computing, engine::compat(args));
     match source {
-        Source::Bundled => Engine::load(Origin::Bundled, computing),
-        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing),
+        Source::Bundled => Engine::load(Origin::Bundled, computing, compat),
+        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing, compat),
         Source::Repository { primary, fallback } => {
             let (engine, fallback) =
                 first_that_works(primary, fallback.as_deref(), &args.sources, console, |snapshot| {
-                    Engine::load(Origin::Snapshot(&snapshot), computing)
+                    Engine::load(Origin::Snapshot(&snapshot), computing, compat)
                 })?;
             Ok(engine.as_fallback(fallback))
         }
