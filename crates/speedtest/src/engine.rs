@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// Says that this is not the repository that was asked for first.
-    pub(crate) fn as_fallback(mut self, fallback: bool) -> Engine {
+    pub(crate) fn with_fallback(mut self, fallback: bool) -> Engine {
         self.used.fallback = fallback;
         self
     }

@@ -78,7 +78,7 @@ fn load(source: &Source, args: &TranscribeArgs, console: &Console) -> anyhow::Re
                 first_that_works(primary, fallback.as_deref(), &args.sources, console, |snapshot| {
                     Engine::load(Origin::Snapshot(&snapshot), computing, compat)
                 })?;
-            Ok(engine.as_fallback(fallback))
+            Ok(engine.with_fallback(fallback))
         }
     }
 }
