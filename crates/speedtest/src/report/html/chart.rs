@@ -110,7 +110,12 @@ pub(super) fn plane(points: &[Point], x_title: &str, y_title: &str) -> String {
             number(tick)
         );
     }
-    let heights = apart(&points.iter().map(|point| y_of(point.y)).collect::<Vec<_>>());
+    let heights = apart(
+        &points
+            .iter()
+            .map(|point| (x_of(point.x), y_of(point.y)))
+            .collect::<Vec<_>>(),
+    );
     for ((number, point), label_y) in (1..).zip(points).zip(heights) {
         let (x, y) = (x_of(point.x), y_of(point.y));
         drawing += &format!(
@@ -134,18 +139,21 @@ pub(super) fn plane(points: &[Point], x_title: &str, y_title: &str) -> String {
     )
 }
 
-/// Heights of labels near those wanted, so far apart that none covers another.
-fn apart(wanted: &[f64]) -> Vec<f64> {
-    const HEIGHT: f64 = 15.0;
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by(|&a, &b| wanted[b].total_cmp(&wanted[a]));
-    let mut placed = wanted.to_vec();
-    let mut above = f64::INFINITY; // upwards on the screen is towards 0
-    for index in order {
-        placed[index] = placed[index].min(above - HEIGHT);
-        above = placed[index];
+/// Heights of labels near those wanted, such that none covers another; places are per cent across and pixels down.
+fn apart(wanted: &[(f64, f64)]) -> Vec<f64> {
+    const WIDTH: f64 = 7.0;
+    const HEIGHT: f64 = 14.0;
+    let mut placed: Vec<(f64, f64)> = Vec::new();
+    for &(x, mut y) in wanted {
+        while let Some((_, taken)) = placed
+            .iter()
+            .find(|(other, taken)| (other - x).abs() < WIDTH && (taken - y).abs() < HEIGHT)
+        {
+            y = taken - HEIGHT;
+        }
+        placed.push((x, y));
     }
-    placed
+    placed.into_iter().map(|(_, y)| y).collect()
 }
 
 /// Round numbers from 0 to `end` or a little beyond, four to nine of them.
@@ -197,7 +205,8 @@ mod tests {
 
     #[test]
     fn labels_do_not_cover_each_other() {
-        assert_eq!(apart(&[100.0, 100.0, 50.0, 95.0]), [100.0, 85.0, 50.0, 70.0]);
+        let wanted = [(50.0, 100.0), (52.0, 95.0), (49.0, 100.0), (80.0, 100.0), (50.0, 20.0)];
+        assert_eq!(apart(&wanted), [100.0, 86.0, 72.0, 100.0, 20.0]);
     }
 
     #[test]
