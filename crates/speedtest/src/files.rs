@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use crate::inputs::Input;
 use crate::interrupt;
 
-/// Writes `text` to a temporary file beside `path` and renames it: whoever looks finds the old file or the new one.
-pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+/// Writes `content` to a temporary file beside `path` and renames it: whoever looks finds the old file or the new one.
+pub(crate) fn write_whole(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
     let _until_renamed = interrupt::hold();
     let mut builder = tempfile::Builder::new();
     builder.prefix(".whisper-speedtest-").suffix(".part");
@@ -25,7 +25,7 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let mut file = builder.tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content.as_ref())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

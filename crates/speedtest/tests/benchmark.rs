@@ -260,3 +260,62 @@ fn what_is_not_ready_is_said_and_nothing_is_downloaded() {
         .code(1)
         .stderr(contains("no such file"));
 }
+
+/// A microphone is a program that writes samples; here one that hears a hum.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_microphone_is_recorded_from_enter_to_enter_and_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Stdio;
+    use std::thread;
+
+    if !fake_is_built("the_microphone_is_recorded_from_enter_to_enter_and_kept") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recorder = folder.path().join("arecord");
+    let script = "#!/bin/sh\nwhile :; do printf '\\001\\002%.0s' 1 2 3 4 5 6 7 8; done\n";
+    fs::write(&recorder, script).expect("written");
+    fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755)).expect("executable");
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let start = |with_path: &str| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_whisper-speedtest"));
+        program.args(["benchmark", "--record", "--json", "-n", "1", "--language", "en", "-i"]);
+        program
+            .arg(fakes(folder.path(), &["well"]))
+            .current_dir(folder.path())
+            .env("PATH", with_path);
+        program
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        program.spawn().expect("the program starts")
+    };
+
+    let mut child = start(&path);
+    let mut enter = child.stdin.take().expect("a pipe");
+    enter.write_all(b"\n").expect("Enter");
+    thread::sleep(Duration::from_millis(400));
+    enter.write_all(b"\n").expect("Enter");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let name = results["recordings"][0]["name"].as_str().expect("a name");
+    assert!(said.contains(name) && name.starts_with("recording-"), "{said}");
+    let kept = fs::read(folder.path().join(name)).expect("kept");
+    assert_eq!((&kept[..4], &kept[44..46]), (&b"RIFF"[..], &[1, 2][..]));
+    let seconds = results["recordings"][0]["seconds"].as_f64().expect("a length");
+    assert!(
+        (seconds - (kept.len() - 44) as f64 / 32_000.0).abs() < 1e-3 && seconds > 0.0,
+        "{seconds}"
+    );
+
+    let output = start(folder.path().join("none").to_str().expect("plain"));
+    let output = {
+        let mut child = output;
+        child.stdin.take().expect("a pipe").write_all(b"\n").expect("Enter");
+        child.wait_with_output().expect("it ends")
+    };
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("install one of arecord"));
+}

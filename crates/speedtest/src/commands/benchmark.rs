@@ -2,6 +2,7 @@
 
 mod args;
 mod processes;
+mod record;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -136,13 +137,19 @@ fn settings(args: &BenchmarkArgs, asked: &Asked) -> Settings {
 /// The recordings asked for, decoded; and whether one of them could not be.
 fn sounds(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<(Sounds, bool)> {
     let mut sounds = Sounds::new()?;
-    if args.audio.is_empty() {
+    let recorded = if args.record {
+        vec![record::record(console)?]
+    } else {
+        Vec::new()
+    };
+    let audio: Vec<PathBuf> = args.audio.iter().cloned().chain(recorded).collect();
+    if audio.is_empty() {
         add_bundled(&mut sounds)?;
         return Ok((sounds, false));
     }
     let language = args.language.map(|language| language.code().to_owned());
     let references = references(args, language.as_deref().unwrap_or("en"))?;
-    let (inputs, problems) = inputs::expand(&args.audio);
+    let (inputs, problems) = inputs::expand(&audio);
     let mut failed = !problems.is_empty();
     for problem in problems {
         console.error(format_args!("{problem:#}"));

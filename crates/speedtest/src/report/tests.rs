@@ -101,7 +101,16 @@ fn the_page_holds_everything_and_asks_for_nothing() {
         assert!(page.contains(&format!("<h3>{heading}</h3>")), "{heading}");
     }
     assert!(page.contains("default-src 'none'"));
-    for forbidden in ["<script", "<img", "<iframe", "<link rel=\"stylesheet", "url(", "@import", "\x1b", "NaN"] {
+    for forbidden in [
+        "<script",
+        "<img",
+        "<iframe",
+        "<link rel=\"stylesheet",
+        "url(",
+        "@import",
+        "\x1b",
+        "NaN",
+    ] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     // without results it is a page, too

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use whisper::language::Language;
 
 use crate::implementation::{Here, Named};
@@ -16,6 +16,7 @@ use crate::store::ModelsDir;
 /// Runs take turns in random order. Nothing is downloaded.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
+#[command(group = ArgGroup::new("own_recording").args(["audio", "record"]).multiple(true))]
 pub(crate) struct BenchmarkArgs {
     /// The model, as --model
     #[arg(value_name = "MODEL")]
@@ -40,11 +41,24 @@ pub(crate) struct BenchmarkArgs {
     /// Recordings or folders of them [default: eleven seconds of speech inside the program]
     #[arg(short, long, value_name = "AUDIO", num_args = 1.., help_heading = "Recordings")]
     pub(super) audio: Vec<PathBuf>,
+    /// Record with the microphone, from Enter to Enter; the recording is kept
+    #[arg(long, help_heading = "Recordings")]
+    pub(super) record: bool,
     /// What is said: a text, a file with it, or a table `file, reference[, language]` with tabs
-    #[arg(long, value_name = "TEXT|FILE", help_heading = "Recordings", requires = "audio")]
+    #[arg(
+        long,
+        value_name = "TEXT|FILE",
+        help_heading = "Recordings",
+        requires = "own_recording"
+    )]
     pub(super) reference: Option<String>,
     /// The language spoken, as code or English name [default: that of the table of references, else detected]
-    #[arg(long, value_name = "LANGUAGE", help_heading = "Recordings", requires = "audio")]
+    #[arg(
+        long,
+        value_name = "LANGUAGE",
+        help_heading = "Recordings",
+        requires = "own_recording"
+    )]
     pub(super) language: Option<Language>,
 
     /// Write the results to a file after each row: .json (everything), .csv, .md or .html; may be repeated
