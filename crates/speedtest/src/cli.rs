@@ -40,6 +40,7 @@ const PROGRAM_HELP: &str = "\
 Examples:
   whisper-speedtest transcribe talk.mp3
   whisper-speedtest transcribe talk.mp3 -f srt -o subtitles
+  whisper-speedtest benchmark
 
 Every long option can come from the environment: WHISPER_SPEEDTEST_LANGUAGE=de stands for --language de.
 Results go to standard output, everything else to standard error.

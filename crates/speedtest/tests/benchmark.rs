@@ -128,18 +128,8 @@ fn who_hangs_is_killed_with_its_helpers() {
         results["entries"][1]["rows"][0]["runs"].as_array().map(Vec::len),
         Some(3)
     );
-    if cfg!(target_os = "linux") {
-        let alive = fs::read_dir("/proc").expect("Linux").flatten().filter(|process| {
-            fs::read_link(process.path().join("exe")).is_ok_and(|program| program.starts_with(folder.path()))
-        });
-        assert_eq!(alive.count(), 0, "a helper lives on");
-    } else {
-        writeln!(
-            std::io::stderr(),
-            "skipped: who_hangs_is_killed_with_its_helpers: looks for helpers in /proc only"
-        )
-        .ok();
-    }
+    #[cfg(target_os = "linux")]
+    assert_eq!(living(folder.path()), 0, "a helper lives on");
 }
 
 #[cfg(unix)]
@@ -259,6 +249,57 @@ fn what_is_not_ready_is_said_and_nothing_is_downloaded() {
         .assert()
         .code(1)
         .stderr(contains("no such file"));
+}
+
+/// Children have groups of their own, which Ctrl-C of a terminal does not reach.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_the_children_and_leaves_what_is_measured() {
+    if !fake_is_built("ctrl_c_ends_the_children_and_leaves_what_is_measured") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("r.json");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_whisper-speedtest"))
+        .args([
+            "benchmark",
+            "--no-interleave",
+            "-n",
+            "1",
+            "-q",
+            "-i",
+            &fakes(folder.path(), &["well", "hang"]),
+            "-e",
+        ])
+        .arg(&file)
+        .spawn()
+        .expect("the program starts");
+    let started = Instant::now();
+    while living(folder.path()) < 2 {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "the fake that hangs starts a helper"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.expect("kill is there").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    std::thread::sleep(Duration::from_millis(200)); // the system takes the killed away
+    assert_eq!(living(folder.path()), 0);
+    let results: Value = serde_json::from_slice(&fs::read(&file).expect("saved")).expect("JSON");
+    assert_eq!(results["complete"], false);
+    assert!(results["entries"][0]["rows"][0]["time"]["median"].is_f64());
+}
+
+/// How many processes run programs of this folder.
+#[cfg(target_os = "linux")]
+fn living(folder: &Path) -> usize {
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let programs = processes.filter_map(|process| fs::read_link(process.path().join("exe")).ok());
+    programs.filter(|program| program.starts_with(folder)).count()
 }
 
 /// A microphone is a program that writes samples; here one that hears a hum.

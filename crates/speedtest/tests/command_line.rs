@@ -10,7 +10,14 @@ fn program() -> Command {
 
 #[test]
 fn help_has_examples() {
-    for args in [&["--help"][..], &["transcribe", "--help"], &["completions", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["transcribe", "--help"],
+        &["benchmark", "--help"],
+        &["compare", "--help"],
+        &["implementations", "--help"],
+        &["completions", "--help"],
+    ] {
         program()
             .args(args)
             .assert()

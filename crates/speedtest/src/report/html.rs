@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use self::chart::{Bar, Point};
 use super::escape::html as escaped;
 use super::words;
-use crate::bench::measurement::{Entry, Results};
+use crate::bench::measurement::{Entry, Results, Row};
 use crate::bench::ranking::{self, Ranking, Standing, State};
 
 /// A browser is forbidden to fetch anything, whatever a name or a text may say.
@@ -305,8 +305,7 @@ fn texts(results: &Results) -> String {
             blocks += &quote("reference", reference);
         }
         for entry in &results.entries {
-            let text = entry.rows.get(number).and_then(|row| row.text.as_deref());
-            blocks += &text.map_or(String::new(), |text| quote(&ranking::name(entry), text.trim()));
+            blocks += &entry.rows.get(number).map_or(String::new(), |row| heard(entry, row));
         }
         let seconds = words::amount(recording.seconds);
         texts += &format!(
@@ -315,6 +314,17 @@ fn texts(results: &Results) -> String {
         );
     }
     texts
+}
+
+/// What an entry has heard, how fast, how right.
+fn heard(entry: &Entry, row: &Row) -> String {
+    let time = row.time.map(|time| words::time(time.median));
+    let rate = row.accuracy.and_then(|accuracy| accuracy.words.rate());
+    let rate = rate.map(|rate| format!("word error rate {}", words::percent(rate)));
+    let figures: Vec<String> = [ranking::name(entry)].into_iter().chain(time).chain(rate).collect();
+    row.text
+        .as_deref()
+        .map_or(String::new(), |text| quote(&figures.join(", "), text.trim()))
 }
 
 fn quote(who: &str, text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::save;
 use crate::bench::plan::Candidate;
@@ -17,10 +17,15 @@ use crate::report::Form;
 /// How long a child may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
 
+/// Rows that are finished sooner after each other go to the files together.
+const BETWEEN_FILES: Duration = Duration::from_secs(2);
+
 pub(super) struct Processes<'a> {
     console: &'a Console,
     status: Status<'a>,
     exports: &'a [(PathBuf, Form)],
+    /// When files were last written.
+    saved: Option<Instant>,
 }
 
 impl<'a> Processes<'a> {
@@ -29,6 +34,7 @@ impl<'a> Processes<'a> {
             console,
             status: console.status(),
             exports,
+            saved: None,
         }
     }
 }
@@ -59,9 +65,12 @@ impl World for Processes<'_> {
                 self.status.say(&format!("{name}: {recording}, run {}", done + 1));
             }
             News::Saved(results) => {
-                // What cannot be written now may be written at the end, where it is an error.
-                if let Err(error) = save(results, self.exports) {
-                    self.console.warning(format_args!("{error:#}"));
+                // Nobody shall wait for files longer than for runs; the end writes them once more.
+                if self.saved.is_none_or(|saved| saved.elapsed() > BETWEEN_FILES) {
+                    if let Err(error) = save(results, self.exports) {
+                        self.console.warning(format_args!("{error:#}"));
+                    }
+                    self.saved = Some(Instant::now());
                 }
             }
         }
