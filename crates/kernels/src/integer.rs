@@ -27,7 +27,7 @@ use crate::weights::{CodePanel, Codes};
 /// 32 whole numbers of a row.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
-pub(crate) struct RowRun([i8; RUN]);
+pub(crate) struct RowRun(pub(crate) [i8; RUN]);
 
 impl Zero for RowRun {
     const ZERO: Self = Self([0; RUN]);
@@ -48,11 +48,12 @@ impl Factor {
 
 /// What the numbers of a row within a group share.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Factor {
     /// `t`.
-    scale: f32,
+    pub(crate) scale: f32,
     /// The sum of the whole numbers.
-    sum: f32,
+    pub(crate) sum: f32,
 }
 
 impl Zero for Factor {
@@ -68,7 +69,7 @@ pub(crate) fn product(cpu: &Cpu, x: Rows<'_>, codes: &Codes, finish: &Finish<'_>
     let tiles = x.rows().div_ceil(tile_rows);
     let n_panels = finish.panels();
     let runs = codes.groups * codes.group_runs;
-    let quantized = |tiles: Range<usize>, then: &dyn Fn(&[RowRun], &[Factor])| {
+    let quantized = |tiles: Range<usize>, then: &dyn Fn(&mut [RowRun], &[Factor])| {
         let n = tiles.len() * tile_rows;
         with_buffer(&ROW_BYTES, n * runs, |bytes| {
             with_buffer(&ROW_FACTORS, n * codes.groups, |factors| {
@@ -262,7 +263,7 @@ fn few_rows<S: Simd, const R: usize, const P: usize>(s: S, job: FewRows<'_>) {
 
 /// A block of rows times all panels.
 struct Block<'a> {
-    bytes: &'a [RowRun],
+    bytes: &'a mut [RowRun],
     factors: &'a [Factor],
     first_row: usize,
     codes: &'a Codes,
@@ -297,20 +298,24 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
         ..
     } = job;
     let runs = codes.groups * codes.group_runs;
-    let bytes = job.bytes.as_chunks::<R>().0;
+    let bytes = job.bytes.as_chunks_mut::<R>().0;
+    for rows in bytes.iter_mut() {
+        s.arrange_rows(rows);
+    }
     let factors = job.factors.as_chunks::<R>().0;
     let n_panels = finish.panels();
     for first_panel in (0..n_panels).step_by(P) {
         // Past the last panel the last one is computed again, and dropped.
         let panels: [CodePanel<'_>; P] = std::array::from_fn(|p| codes.panel((first_panel + p).min(n_panels - 1)));
-        if codes.bits < 8 {
+        let in_place = codes.bits == 8 && !S::ARRANGES;
+        if !in_place {
             for (panel, to) in panels.iter().zip(unpacked.chunks_exact_mut(runs * RUN_QUADS)) {
                 for (packed, to) in panel
                     .lines
                     .chunks_exact(codes.bits)
                     .zip(to.as_chunks_mut::<RUN_QUADS>().0)
                 {
-                    let codes = unpack(s, packed);
+                    let codes = s.arrange_codes(unpack(s, packed));
                     for quad in 0..RUN_QUADS {
                         s.store_codes(codes[quad], &mut to[quad].0);
                     }
@@ -318,16 +323,16 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
             }
         }
         let lines: [&[[CodeLine; RUN_QUADS]]; P] = std::array::from_fn(|p| {
-            let lines = if codes.bits < 8 {
-                &unpacked[p * runs * RUN_QUADS..][..runs * RUN_QUADS]
-            } else {
+            let lines = if in_place {
                 panels[p].lines
+            } else {
+                &unpacked[p * runs * RUN_QUADS..][..runs * RUN_QUADS]
             };
             lines.as_chunks().0
         });
         let tiles = bytes.chunks_exact(runs).zip(factors.chunks_exact(codes.groups));
         for (i, (bytes, factors)) in tiles.enumerate() {
-            multiply::<S, R, P>(s, bytes, factors, lines, &panels, tile);
+            s.multiply::<R, P>(bytes, factors, lines, &panels, tile);
             let valid = P.min(n_panels - first_panel);
             let first_row = job.first_row + i * R;
             s.vectorize(Store::new(finish, tile, first_row, first_panel, valid));
@@ -338,7 +343,7 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
 /// `tile[p][r] = x[r] . panels[p]`. The whole sums of a group are in registers; the tile waits in memory meanwhile, for
 /// which it must not be a variable that the compiler may keep elsewhere.
 #[inline(always)]
-fn multiply<S: Simd, const R: usize, const P: usize>(
+pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
     s: S,
     bytes: &[[RowRun; R]],
     factors: &[[Factor; R]],

@@ -13,9 +13,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 
 use std::fmt;
+
+use crate::codes::{CodeLine, RUN_QUADS};
+use crate::integer::{self, Factor, RowRun};
+use crate::scratch::Line;
+use crate::weights::CodePanel;
 
 /// Floats in a vector, outputs in a panel, on every instruction set.
 pub(crate) const LANES: usize = 16;
@@ -33,6 +40,12 @@ enum Kind {
     AvxVnni(avx2::Avx2<true>),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon<{ neon::PLAIN }>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(neon::Neon<{ neon::DOTPROD }>),
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm(neon::Neon<{ neon::I8MM }>),
 }
 
 /// `$f(s)` with the `Simd` value of a kind.
@@ -49,6 +62,12 @@ macro_rules! of_kind {
             Kind::AvxVnni($s) => $then,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512($s) => $then,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon($s) => $then,
+            #[cfg(target_arch = "aarch64")]
+            Kind::NeonDotprod($s) => $then,
+            #[cfg(target_arch = "aarch64")]
+            Kind::NeonI8mm($s) => $then,
         }
     };
 }
@@ -71,6 +90,12 @@ impl Isa {
             avx2::Avx2::detect().map(Kind::AvxVnni),
             #[cfg(target_arch = "x86_64")]
             avx2::Avx2::detect().map(Kind::Avx2),
+            #[cfg(target_arch = "aarch64")]
+            neon::Neon::detect().map(Kind::NeonI8mm),
+            #[cfg(target_arch = "aarch64")]
+            neon::Neon::detect().map(Kind::NeonDotprod),
+            #[cfg(target_arch = "aarch64")]
+            neon::Neon::detect().map(Kind::Neon),
             Some(Kind::Scalar(scalar::Scalar)),
         ]
         .into_iter()
@@ -78,7 +103,7 @@ impl Isa {
         .map(Self)
     }
 
-    /// The instruction set called `name`: `scalar`, `avx2`, `avxvnni`, `avx512`.
+    /// The instruction set called `name`: `scalar`; `avx2`, `avxvnni`, `avx512`; `neon`, `neon-dotprod`, `neon-i8mm`.
     pub fn from_name(name: &str) -> Result<Self, IsaError> {
         Self::available()
             .find(|isa| isa.name() == name)
@@ -93,7 +118,7 @@ impl Isa {
         }
     }
 
-    /// `scalar`, `avx2`, `avxvnni` or `avx512`.
+    /// See [`Isa::from_name`].
     pub fn name(self) -> &'static str {
         fn name<S: Simd>(_: S) -> &'static str {
             S::NAME
@@ -199,6 +224,32 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn to_floats(self, sums: Self::I) -> Self::F;
     /// Whole numbers within -127..=127.
     fn store_bytes(self, v: Self::F, to: &mut [i8; LANES]);
+
+    /// Whether [`Simd::multiply`] wants codes of 8 bits arranged as well, so that none are read from where they are stored.
+    const ARRANGES: bool = false;
+
+    /// Puts the codes of a run in the order that [`Simd::multiply`] reads.
+    #[inline(always)]
+    fn arrange_codes(self, codes: [Self::Codes; RUN_QUADS]) -> [Self::Codes; RUN_QUADS] {
+        codes
+    }
+
+    /// Puts a run of the rows of a tile in the order that [`Simd::multiply`] reads.
+    #[inline(always)]
+    fn arrange_rows<const R: usize>(self, _: &mut [RowRun; R]) {}
+
+    /// The tile of the integer product: `tile[p][r] = x[r] . panels[p]`, see [`integer`](crate::integer).
+    #[inline(always)]
+    fn multiply<const R: usize, const P: usize>(
+        self,
+        bytes: &[[RowRun; R]],
+        factors: &[[Factor; R]],
+        codes: [&[[CodeLine; RUN_QUADS]]; P],
+        panels: &[CodePanel<'_>; P],
+        tile: &mut [Line],
+    ) {
+        integer::multiply(self, bytes, factors, codes, panels, tile);
+    }
 
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;

@@ -47,6 +47,8 @@ mod softmax;
 mod peak;
 
 #[cfg(test)]
+mod same_bits;
+#[cfg(test)]
 mod testing;
 
 pub use attention::{attention, attention_scores};

@@ -4,7 +4,8 @@ use crate::integer::{Factor, RowRun};
 use crate::{Cpu, Isa};
 use std::io::Write as _;
 
-/// `on_every_isa!(linear_is_right)` makes the tests `linear_is_right::scalar`, `::avx2`, `::avx512` of `fn(&Cpu)`.
+/// `on_every_isa!(linear_is_right)` makes the tests `linear_is_right::scalar`, `::avx2`, `::avx512` of `fn(&Cpu)`, or
+/// `::neon` and so on, as the processor is.
 ///
 /// libtest cannot skip at run time: where an instruction set is missing its test says so and passes
 /// (see `the_expected_instruction_set_is_found`).
@@ -15,17 +16,35 @@ macro_rules! on_every_isa {
             fn scalar() {
                 crate::testing::on("scalar", super::$test);
             }
+            #[cfg(target_arch = "x86_64")]
             #[test]
             fn avx2() {
                 crate::testing::on("avx2", super::$test);
             }
+            #[cfg(target_arch = "x86_64")]
             #[test]
             fn avxvnni() {
                 crate::testing::on("avxvnni", super::$test);
             }
+            #[cfg(target_arch = "x86_64")]
             #[test]
             fn avx512() {
                 crate::testing::on("avx512", super::$test);
+            }
+            #[cfg(target_arch = "aarch64")]
+            #[test]
+            fn neon() {
+                crate::testing::on("neon", super::$test);
+            }
+            #[cfg(target_arch = "aarch64")]
+            #[test]
+            fn neon_dotprod() {
+                crate::testing::on("neon-dotprod", super::$test);
+            }
+            #[cfg(target_arch = "aarch64")]
+            #[test]
+            fn neon_i8mm() {
+                crate::testing::on("neon-i8mm", super::$test);
             }
         }
     )+};
