@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Outcome;
+use crate::cli::Compute;
 use crate::implementations;
 
 /// Serve the protocol of runners: for this program's own engine, or for a program of an implementation
@@ -16,13 +17,16 @@ pub(crate) struct RunnerArgs {
     /// Its program, as /usr/bin/whisper-server
     #[arg(value_name = "PROGRAM")]
     program: Option<PathBuf>,
+    /// Arithmetic of this program's own engine
+    #[arg(long, value_enum, default_value_t, value_name = "TYPE", conflicts_with = "id")]
+    compute: Compute,
 }
 
 /// Serves until it is told to leave.
 pub(super) fn run(args: &RunnerArgs) -> anyhow::Result<Outcome> {
     match (&args.id, &args.program) {
         (Some(id), Some(program)) => implementations::serve_for(id, program.clone())?,
-        _ => implementations::serve()?,
+        _ => implementations::serve(args.compute)?,
     }
     Ok(Outcome::Done)
 }

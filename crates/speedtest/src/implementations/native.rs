@@ -86,12 +86,16 @@ impl Implementation for Native {
 ///
 /// # Errors
 /// As [`runner::serve`].
-pub(crate) fn serve() -> anyhow::Result<()> {
-    runner::serve(Runner::default())
+pub(crate) fn serve(compute: Compute) -> anyhow::Result<()> {
+    runner::serve(Runner {
+        compute,
+        ..Runner::default()
+    })
 }
 
 #[derive(Default)]
 struct Runner {
+    compute: Compute,
     engine: Option<Engine>,
     recordings: BTreeMap<usize, Recording>,
 }
@@ -127,7 +131,7 @@ impl Runner {
         let began = Instant::now();
         self.engine = None; // its memory goes before the next takes some
         let computing = ComputeArgs {
-            compute: Compute::default(),
+            compute: self.compute,
             threads: load.threads.try_into().ok(),
         };
         let origin = load.path.as_deref().map_or(Origin::Bundled, Origin::Folder);
