@@ -158,22 +158,21 @@ mod system {
 
         pub(super) fn look(&mut self) -> Usage {
             let wanted = ProcessRefreshKind::nothing().with_cpu().with_memory();
-            self.system
-                .refresh_processes_specifics(ProcessesToUpdate::All, true, wanted);
+            let Some(system) = &mut self.system else {
+                return Usage::default();
+            };
+            system.refresh_processes_specifics(ProcessesToUpdate::All, true, wanted);
             let mut peak_bytes = 0;
-            for (&pid, process) in self.system.processes() {
-                if self.belongs(pid) {
+            for (&pid, process) in system.processes() {
+                if belongs(system, pid, self.leader) {
                     peak_bytes += process.memory();
                     let most = self.cpu.entry(pid).or_default();
                     *most = (*most).max(process.accumulated_cpu_time());
                 }
             }
+            let milliseconds = self.cpu.values().sum();
             Usage {
-                cpu_seconds: self
-                    .cpu
-                    .values()
-                    .map(|ms| Duration::from_millis(*ms).as_secs_f64())
-                    .sum(),
+                cpu_seconds: Duration::from_millis(milliseconds).as_secs_f64(),
                 peak_bytes,
             }
         }

@@ -144,7 +144,7 @@ mod system {
 
     use anyhow::Context;
     use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-    use cpal::{FromSample, Sample as _, SampleFormat, SizedSample};
+    use cpal::{FromSample, SampleFormat, SizedSample};
 
     use super::Sound;
 
