@@ -1,8 +1,6 @@
-//! `config.json`: parsed or refused.
+//! `config.json`.
 #![no_main]
 
-use whisper::weights::Config;
-
-libfuzzer_sys::fuzz_target!(|json: &[u8]| {
-    let _ = Config::parse(json);
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    whisper::fuzz::config(bytes);
 });

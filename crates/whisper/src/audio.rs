@@ -14,6 +14,7 @@ mod avi;
 mod container;
 mod decode;
 mod ffmpeg;
+pub(crate) mod fuzz;
 mod input;
 mod mp4;
 mod mpeg;

@@ -47,6 +47,8 @@ pub mod transcript;
 pub mod weights;
 
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use error::{Error, Result};
 pub use options::{Compat, Options};

@@ -32,13 +32,16 @@ fn random_models_of_every_form() {
     let Some(folder) = shared("random_models_of_every_form", "golden/random") else {
         return;
     };
+    let mut forms = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
             let form = entry.file_name().into_string().unwrap();
             agrees_with_golden(&load(&entry.path(), Isa::detect()), &folder, &form);
+            forms += 1;
         }
     }
+    assert_eq!(forms, 12);
 }
 
 fn agrees_with_golden(model: &CpuModel, folder: &Path, form: &str) {

@@ -163,12 +163,12 @@ fn golden_quantization_is_read_as_mlx_does() {
                 let code = naive_codes(&codes[row * row_bytes..][..row_bytes], bits, k)[column];
                 let g = row * (k / group) + column / group;
                 assert_eq!(found[i], (code as f32).mul_add(scales[g], biases[g]));
-                // MLX computes in f16: the product and the sum are each rounded there.
-                let bound = 2f32.powi(-11) * ((code as f32 * scales[g]).abs() + expected.abs()) + 6e-8;
-                assert!(
-                    (found[i] - expected).abs() <= bound,
-                    "{bits} bits, {group}, [{i}]: {} {expected}",
-                    found[i]
+                // MLX computes in f16, where the product is rounded, and then the sum: the same, bit for bit.
+                let product = f16::from_f32(code as f32 * scales[g]).to_f32();
+                assert_eq!(
+                    f16::from_f32(product + biases[g]).to_f32(),
+                    expected,
+                    "{bits} bits, {group}, [{i}]"
                 );
             }
             seen += 1;

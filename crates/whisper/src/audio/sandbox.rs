@@ -1,12 +1,18 @@
 //! A panic in a decoder is that file's error, not the program's end.
 
 use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::path::Path;
 use std::sync::Once;
+
+/// What the error of a panic says.
+pub(super) const IS_A_BUG: &str = "a decoder has failed on it, which is a bug";
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Where the last panic inside was.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Runs `decode`, and makes an error of its panic. What `decode` was working on must not be used after one.
@@ -15,12 +21,7 @@ pub(super) fn run<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, St
     let outer = INSIDE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(decode));
     INSIDE.set(outer);
-    result.unwrap_or_else(|panic| {
-        Err(format!(
-            "a decoder has failed on it, which is a bug: {}",
-            message(&*panic)
-        ))
-    })
+    result.unwrap_or_else(|panic| Err(format!("{IS_A_BUG}: {} ({})", message(&*panic), PLACE.take())))
 }
 
 /// The message of a panic that we catch is part of our error, so it does not go to the terminal too.
@@ -29,11 +30,27 @@ fn silence_panics_inside() {
     ONCE.call_once(|| {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if !INSIDE.get() {
+            if INSIDE.get() {
+                PLACE.set(panic.location().map_or_else(String::new, place));
+            } else {
                 report(panic);
             }
         }));
     });
+}
+
+/// `symphonia-core-0.6.1/src/io/media_source_stream.rs:536`: the crate, and where in it.
+fn place(location: &Location<'_>) -> String {
+    let parts: Vec<_> = Path::new(location.file())
+        .components()
+        .map(|part| part.as_os_str())
+        .collect();
+    let source = parts.iter().rposition(|part| *part == "src").unwrap_or(0);
+    let file: Vec<_> = parts[source.saturating_sub(1)..]
+        .iter()
+        .map(|part| part.to_string_lossy())
+        .collect();
+    format!("{}:{}", file.join("/"), location.line())
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -49,11 +66,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_an_error() {
+    fn a_panic_is_an_error_that_says_where() {
         let caught: Result<(), String> = run(|| panic!("index {} of 3", 7));
-        assert_eq!(
-            caught,
-            Err("a decoder has failed on it, which is a bug: index 7 of 3".to_owned())
+        let problem = caught.unwrap_err();
+        assert!(
+            problem
+                .starts_with("a decoder has failed on it, which is a bug: index 7 of 3 (whisper/src/audio/sandbox.rs:"),
+            "{problem}"
         );
         assert_eq!(run(|| Ok(1)), Ok(1));
     }

@@ -24,7 +24,15 @@ fn without_ffmpeg() -> AudioOptions {
 }
 
 fn read(path: &Path) -> Result<(Vec<f32>, Vec<Warning>)> {
-    let mut file = AudioFile::open(path, &without_ffmpeg())?;
+    read_with(path, false)
+}
+
+fn read_with(path: &Path, ffmpeg: bool) -> Result<(Vec<f32>, Vec<Warning>)> {
+    let options = AudioOptions {
+        ffmpeg,
+        ..AudioOptions::default()
+    };
+    let mut file = AudioFile::open(path, &options)?;
     let samples = file.read_all()?;
     Ok((samples, file.warnings()))
 }
@@ -80,6 +88,14 @@ fn offset_ms(reference: &[f32], late: &[f32]) -> f64 {
     lag * 1000.0 / f64::from(SAMPLE_RATE)
 }
 
+/// Seconds that the `fact` chunk of a WAVE file states.
+fn fact(path: &Path) -> f64 {
+    let bytes = std::fs::read(path).unwrap();
+    let word = |at: usize| f64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()));
+    let fact = bytes.windows(4).position(|id| id == b"fact").unwrap();
+    word(fact + 8) / word(24)
+}
+
 /// One line of `formats_index.tsv`.
 struct Row {
     file: String,
@@ -104,10 +120,13 @@ fn every_file_of_the_index_is_read_or_refused_as_it_says() {
         return;
     };
     let reference = read(&shared.join("formats/jfk_s16_16k_mono.wav")).unwrap().0;
+    let ffmpeg = std::process::Command::new("ffmpeg").arg("-version").output().is_ok();
     let mut wrong = Vec::new();
     for row in index(&shared) {
         let start = Instant::now();
-        let result = read(&shared.join(&row.file));
+        let file = shared.join(&row.file);
+        // What we refuse, an installed ffmpeg may read; its times are to be right as well.
+        let result = read(&file).or_else(|refused| if ffmpeg { read_with(&file, true) } else { Err(refused) });
         let seconds = start.elapsed().as_secs_f64();
         let exit = if result.is_ok() { "0" } else { "1" };
         if !row.exit.split('|').any(|expected| expected == exit) || seconds > row.seconds {
@@ -124,13 +143,17 @@ fn every_file_of_the_index_is_read_or_refused_as_it_says() {
                 );
                 assert!(samples.iter().all(|x| x.is_finite()), "{}", row.file);
                 // What has a time of its own keeps it; what has none may be off by an encoder's delay.
-                let loose = ["noxing", ".mp2", "adts", "aac_frag", ".avi"]
+                let loose = ["noxing", ".mp2", "adts", "aac_frag", ".avi", ".wma", ".ac3", ".spx"]
                     .iter()
                     .any(|name| row.file.contains(name));
                 let (most_offset, most_length) = if loose { (50.0, 0.050) } else { (5.0, 0.020) };
-                let adpcm = row.file.contains("adpcm_ms");
+                let stated = if row.file.contains("adpcm_ms") {
+                    fact(&file)
+                } else {
+                    11.0
+                };
                 if row.file.starts_with("formats/")
-                    && (offset.abs() > most_offset || ((length - 11.0).abs() > most_length && !adpcm))
+                    && (offset.abs() > most_offset || (length - stated).abs() > most_length)
                 {
                     wrong.push(format!("{}: {offset:.2} ms late, {length:.4} s long", row.file));
                 }
@@ -258,67 +281,6 @@ fn an_ogg_file_that_was_cut_says_so() {
     for name in ["jfk_vorbis.ogg", "jfk.opus", "jfk_ogg.oga"] {
         assert_eq!(read(&shared.join("formats").join(name)).unwrap().1, [], "{name}");
     }
-}
-
-/// Every format with bytes changed, cut out and doubled: no end of the program, no hang, no endless sound.
-/// `WHISPER_MUTATIONS=500` makes it 500 a file; a failure names the file and the seed.
-#[test]
-fn mutated_files_are_read_or_refused() {
-    let Some(shared) = shared("mutated_files_are_read_or_refused") else {
-        return;
-    };
-    let count = std::env::var("WHISPER_MUTATIONS").map_or(1, |n| n.parse().unwrap());
-    let mut files: Vec<PathBuf> = shared
-        .join("formats")
-        .read_dir()
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .collect();
-    files.sort();
-    for file in files {
-        let original = std::fs::read(&file).unwrap();
-        for seed in 0..count {
-            let mut copy = tempfile::NamedTempFile::new().unwrap();
-            copy.write_all(&mutate(original.clone(), seed)).unwrap();
-            let start = Instant::now();
-            let result = read(copy.path());
-            let seconds = start.elapsed().as_secs_f64();
-            assert!(seconds < 30.0, "{} seed {seed}: {seconds} s", file.display());
-            match result {
-                Ok((samples, _)) => assert!(samples.len() < 700 * 16_000, "{} seed {seed}", file.display()),
-                Err(error) if !error.to_string().contains("bug") => {}
-                // A panic in a decoder is caught; ours are not to be.
-                Err(error) => eprintln!("{} seed {seed}: {error}", file.display()),
-            }
-        }
-    }
-}
-
-fn mutate(mut bytes: Vec<u8>, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state >> 33).unwrap() % below.max(1)
-    };
-    for _ in 0..=random(8) {
-        // Half of the changes hit the headers.
-        let reach = if random(2) == 0 {
-            bytes.len().min(512)
-        } else {
-            bytes.len()
-        };
-        let at = random(reach);
-        let until = (at + 1 + random(64)).min(bytes.len());
-        match random(4) {
-            0 => bytes[at..until].fill_with(|| u8::try_from(random(256)).unwrap()),
-            1 => bytes[at..until].fill(0xff),
-            2 => drop(bytes.drain(at..until)),
-            _ => bytes.extend_from_within(at..until),
-        }
-    }
-    bytes
 }
 
 /// What can be read only once is copied first; what we cannot decode is left to a program.
