@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
+use crate::disk::{Disk as _, System};
 use crate::error::Result;
 use crate::event::Event;
 use crate::inspect::{self, Depth, Report, Request, names};
@@ -121,6 +122,12 @@ impl Cache {
             }
         }
         total
+    }
+
+    /// Bytes that can still be written here, or where the cache would be made; `None` where the system does not say.
+    pub fn free(&self) -> Option<u64> {
+        let existing = self.root.ancestors().find(|folder| folder.is_dir())?;
+        System.free(existing).ok()
     }
 
     /// A folder whose name differs from this repository's only by case: one and the same on macOS and Windows.

@@ -100,6 +100,23 @@ impl Hub {
         }
     }
 
+    /// The commit that the Hub has for a request now. Fetches nothing else.
+    ///
+    /// # Errors
+    /// As [`Hub::snapshot`].
+    pub fn newest(&self, request: &Request, cancel: &Cancel) -> Result<Commit> {
+        if self.settings.offline {
+            return Err(offline(request));
+        }
+        let client = Client::new(&self.settings, request.repo.as_str())?;
+        let revision = request.revision.clone().unwrap_or_else(Revision::main);
+        let mut watch = Watch {
+            cancel,
+            events: &mut |_| {},
+        };
+        client.resolve(&request.repo, &revision, &mut watch)
+    }
+
     /// Hashes the model in `cache` and fetches again what is wrong or missing, nothing else. What is right needs no network at all.
     ///
     /// Content is replaced in the repository's own folder only: the store that repositories share is left as it is, and programs that

@@ -12,7 +12,8 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    BenchmarkArgs, CompareArgs, CompletionsArgs, ImplementationsArgs, ManArgs, RunnerArgs, TranscribeArgs,
+    BenchmarkArgs, CheckModelsArgs, CompareArgs, CompletionsArgs, DoctorArgs, ImplementationsArgs, ManArgs, ModelsArgs,
+    RunnerArgs, TranscribeArgs,
 };
 
 /// Transcribes speech with OpenAI's Whisper from MLX checkpoints, and measures which implementation is fastest here
@@ -94,6 +95,9 @@ pub(crate) enum Command {
     Benchmark(Box<BenchmarkArgs>),
     Compare(CompareArgs),
     Implementations(ImplementationsArgs),
+    CheckModels(CheckModelsArgs),
+    Models(ModelsArgs),
+    Doctor(DoctorArgs),
     #[command(hide = true)]
     Runner(RunnerArgs),
     Completions(CompletionsArgs),

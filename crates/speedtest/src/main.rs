@@ -6,6 +6,7 @@ mod accuracy;
 mod bench;
 mod bundled;
 mod cli;
+mod columns;
 mod commands;
 mod console;
 mod engine;

@@ -61,6 +61,11 @@ impl Store {
         &self.own
     }
 
+    /// The cache that all programs share: read, never written.
+    pub(crate) fn shared(&self) -> &Cache {
+        &self.shared
+    }
+
     /// Both, our own first; one if they are the same.
     pub(crate) fn caches(&self) -> Vec<Cache> {
         let mut caches = vec![self.own.clone(), self.shared.clone()];

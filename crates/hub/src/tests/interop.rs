@@ -1,40 +1,84 @@
 //! huggingface_hub finds what we download, and we find what it downloads.
 //!
-//! `HUB_TEST_PYTHON` names interpreters (separated by `:`) that have `huggingface_hub`; else `python3` is tried. Without the package
-//! the tests are skipped, and say so.
+//! Both generations of the package are installed with pip, once, below the build folder; `HUB_TEST_PYTHON` names other interpreters
+//! (separated by `:`) that have it. Where pip cannot, the tests are skipped, and say so.
 
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use super::fakehub::{COMMIT, MB};
 use super::*;
 use crate::inspect::{Depth, State};
 
+type Outcome<T, E> = std::result::Result<T, E>;
+
+/// What is installed: the last version that resumes downloads and names its parts in the old way, and the newest.
+const PACKAGES: [(&str, &str); 2] = [("0.36", "huggingface_hub==0.36.*"), ("2", "huggingface_hub>=2,<3")];
+
 /// Interpreters with the package, and its versions.
 fn pythons(test: &str) -> Vec<(String, String)> {
-    let named = std::env::var("HUB_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found: Vec<_> = named
-        .split(':')
-        .filter_map(|python| {
-            let version = Command::new(python)
-                .args(["-c", "import huggingface_hub as h; print(h.__version__)"])
-                .output()
-                .ok()?;
-            let text = String::from_utf8(version.stdout).ok()?;
-            version
-                .status
-                .success()
-                .then(|| (python.to_owned(), text.trim().to_owned()))
-        })
-        .collect();
-    if found.is_empty() {
-        writeln!(
-            std::io::stderr(),
-            "skipped: {test}: no Python with huggingface_hub (HUB_TEST_PYTHON names one)"
-        )
-        .unwrap();
+    static FOUND: OnceLock<Outcome<Vec<(String, String)>, String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let named = match std::env::var("HUB_TEST_PYTHON") {
+            Ok(named) => named.split(':').map(str::to_owned).collect(),
+            Err(_) => PACKAGES
+                .iter()
+                .map(|(name, package)| environment(name, package))
+                .collect::<Outcome<Vec<_>, String>>()?,
+        };
+        named
+            .into_iter()
+            .map(|python| Ok((python.clone(), version(&python)?)))
+            .collect()
+    });
+    found.clone().unwrap_or_else(|reason| {
+        writeln!(std::io::stderr(), "skipped: {test}: {reason}").unwrap();
+        Vec::new()
+    })
+}
+
+fn version(python: &str) -> Outcome<String, String> {
+    let code = "import huggingface_hub as h; print(h.__version__)";
+    said(Command::new(python).args(["-c", code])).map(|text| text.trim().to_owned())
+}
+
+/// A Python with this package, made once.
+fn environment(name: &str, package: &str) -> Outcome<String, String> {
+    let build = std::env::current_exe().unwrap();
+    let folder = build.ancestors().nth(3).unwrap().join("huggingface_hub").join(name);
+    let python = folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+    let python = python.to_str().ok_or("the build folder has an odd name")?.to_owned();
+    if version(&python).is_err() {
+        let system = if cfg!(windows) { "python" } else { "python3" };
+        said(Command::new(system).args(["-m", "venv", "--clear"]).arg(&folder))?;
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--retries",
+            "1",
+            package,
+        ];
+        said(Command::new(&python).args(pip))?;
     }
-    found
+    Ok(python)
+}
+
+/// What a program prints; else the last line of its complaint.
+fn said(command: &mut Command) -> Outcome<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return String::from_utf8(output.stdout).map_err(|error| error.to_string());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(complaint.lines().last().unwrap_or("no Python").to_owned())
 }
 
 fn run(python: &str, bench: &Bench, code: &str) -> String {

@@ -20,6 +20,13 @@ pub(crate) struct Sources {
     no_fallback: bool,
 }
 
+impl Sources {
+    /// Whether another repository may be taken for the one of the name.
+    pub(crate) fn allows_fallback(&self) -> bool {
+        !self.no_fallback
+    }
+}
+
 /// Whether the Hub may be asked.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Models")]
@@ -61,6 +68,22 @@ impl<'a> Downloader<'a> {
         Ok(snapshot)
     }
 
+    /// Fetches again what is wrong of a model in one of the caches.
+    ///
+    /// # Errors
+    /// Those of [`Hub::repair`].
+    pub(crate) fn repair(&self, cache: &hub::Cache, request: &Request) -> hub::Result<hub::Report> {
+        self.told(|events| self.hub.repair(cache, request, &Cancel::new(), events))
+    }
+
+    /// What the Hub has now of a model: fetches none of it.
+    ///
+    /// # Errors
+    /// Those of [`Hub::newest`].
+    pub(crate) fn newest(&self, request: &Request) -> hub::Result<hub::Commit> {
+        self.hub.newest(request, &Cancel::new())
+    }
+
     fn told<T>(&self, work: impl FnOnce(&mut dyn FnMut(Event)) -> T) -> T {
         let mut told = Told::new(self.console);
         work(&mut |event| told.event(event))
@@ -90,7 +113,7 @@ pub(crate) fn first_that_works<T>(
         },
         Err(error) => error,
     };
-    let Some(fallback) = fallback.filter(|_| !sources.no_fallback) else {
+    let Some(fallback) = fallback.filter(|_| sources.allows_fallback()) else {
         return Err(error);
     };
     let fallback: RepoId = fallback.parse()?;

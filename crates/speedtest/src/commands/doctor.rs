@@ -1,0 +1,172 @@
+//! `doctor`: what this program finds on this machine.
+
+use clap::Args;
+use hub::{Cache, State};
+use indicatif::DecimalBytes;
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::benchmark::Places;
+use crate::bench::machine::Machine;
+use crate::bundled::BUNDLED;
+use crate::columns::columns;
+use crate::console::Console;
+use crate::implementations;
+use crate::store::download::{Downloader, Network};
+use crate::store::{Store, request};
+
+/// Say what is found on this machine: processor, memory, disk, models, decoders, implementations
+#[derive(Args, Debug)]
+#[command(after_help = HELP)]
+pub(crate) struct DoctorArgs {
+    /// Also ask the Hub whether it can be reached
+    #[arg(long)]
+    online: bool,
+    #[command(flatten)]
+    places: Places,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const HELP: &str = "\
+Example:
+  whisper-speedtest doctor --online";
+
+/// Looks at everything; exit code 1 where the Hub was to be reached and is not.
+pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcome> {
+    let here = args.places.here();
+    let store = here.models.store();
+    let machine = Machine::here();
+    let ffmpeg = here.on_path("ffmpeg");
+    let rivals: Vec<(&str, Result<(), String>)> = implementations::ALL
+        .iter()
+        .map(|one| (one.id(), one.start(&here).map(drop).map_err(|why| why.to_string())))
+        .collect();
+    let hub = args.online.then(|| online(args, console));
+    let reached = hub.as_ref().is_none_or(Result::is_ok);
+
+    let caches: Vec<(&str, Cache)> = match &store.caches()[..] {
+        [only] => vec![("models", only.clone())],
+        _ => vec![
+            ("models", store.own().clone()),
+            ("Hugging Face", store.shared().clone()),
+        ],
+    };
+    if args.json {
+        let caches: Vec<Value> = caches
+            .iter()
+            .map(|(name, cache)| cache_json(name, cache, &store))
+            .collect();
+        let rivals: Vec<Value> = rivals
+            .iter()
+            .map(|(id, ready)| json!({"implementation": id, "ready": ready.is_ok(), "reason": ready.as_ref().err()}))
+            .collect();
+        let all = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "machine": machine,
+            "bundled_model": BUNDLED.is_some(),
+            "caches": caches,
+            "decoders": DECODERS,
+            "ffmpeg": ffmpeg,
+            "implementations": rivals,
+            "hub": hub.as_ref().map(|hub| match hub {
+                Ok(text) => json!({"reached": true, "answer": text}),
+                Err(error) => json!({"reached": false, "reason": error}),
+            }),
+        });
+        console.result(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+    } else {
+        let mut lines: Vec<[String; 2]> = vec![
+            ["version".into(), env!("CARGO_PKG_VERSION").into()],
+            [
+                "processor".into(),
+                format!("{}, {} threads", machine.cpu, machine.logical_cores),
+            ],
+            ["instruction set".into(), machine.instruction_set.clone()],
+            ["memory".into(), DecimalBytes(machine.memory_bytes).to_string()],
+            ["system".into(), machine.system.clone()],
+            [
+                "bundled model".into(),
+                if BUNDLED.is_some() { "yes" } else { "no" }.into(),
+            ],
+        ];
+        for (name, cache) in &caches {
+            lines.push([format!("{name}:"), describe(cache, &store)]);
+        }
+        lines.push(["decoders".into(), DECODERS.join(", ")]);
+        let found = ffmpeg.map_or("not found: only a few rare formats need it".into(), |path| {
+            path.display().to_string()
+        });
+        lines.push(["ffmpeg".into(), found]);
+        for (id, ready) in &rivals {
+            lines.push([
+                (*id).to_owned(),
+                ready.as_ref().map_or_else(Clone::clone, |()| "ready".to_owned()),
+            ]);
+        }
+        match &hub {
+            None => lines.push(["network".into(), "not asked (--online asks the Hub)".into()]),
+            Some(Ok(text) | Err(text)) => lines.push(["network".into(), text.clone()]),
+        }
+        console.result(&columns(&lines))?;
+    }
+    Ok(if reached { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// What is decoded without ffmpeg: see docs/formats.md.
+const DECODERS: [&str; 9] = [
+    "WAV",
+    "AIFF",
+    "CAF",
+    "FLAC",
+    "MP3",
+    "AAC and ALAC in MP4",
+    "Vorbis",
+    "Opus",
+    "AVI",
+];
+
+/// The models of a cache that this program can load, and others by their number.
+fn describe(cache: &Cache, store: &Store) -> String {
+    let (mut usable, mut not) = (0, 0);
+    for repo in cache.repos() {
+        match cache.glance(&request(&repo)).state {
+            State::Missing => {}
+            state if state.is_usable() => usable += 1,
+            _ => not += 1,
+        }
+    }
+    let free = match cache.free().filter(|_| cache == store.own()) {
+        Some(free) => format!(", {} free", DecimalBytes(free)),
+        None => String::new(),
+    };
+    format!("{}: {usable} ready, {not} others{free}", cache.root().display())
+}
+
+fn cache_json(name: &str, cache: &Cache, store: &Store) -> Value {
+    let models: Vec<Value> = cache
+        .repos()
+        .iter()
+        .map(|repo| json!({"repository": repo.to_string(), "state": cache.glance(&request(repo)).state.to_string()}))
+        .collect();
+    json!({
+        "name": name,
+        "folder": cache.root(),
+        "own": cache == store.own(),
+        "free_bytes": cache.free(),
+        "models": models,
+    })
+}
+
+/// Whether the Hub answers; anything but an outage is an answer.
+fn online(args: &DoctorArgs, console: &Console) -> Result<String, String> {
+    let here = args.places.here();
+    let downloader =
+        Downloader::new(&here.models, &Network::default(), console).map_err(|error| format!("{error:#}"))?;
+    let repo = "mlx-community/whisper-large-v3-turbo";
+    match downloader.newest(&request(&repo.parse().map_err(|error: hub::Error| error.to_string())?)) {
+        Ok(commit) => Ok(format!("the Hub answers: {repo} is at {commit}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
