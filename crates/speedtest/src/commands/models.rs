@@ -178,7 +178,6 @@ pub(super) fn run(args: &ModelsArgs, console: &Console) -> anyhow::Result<Outcom
 
 /// What `check-models --download --repair` hands over.
 pub(super) fn catch_up(todo: &Todo, dir: &ModelsDir, console: &Console) -> anyhow::Result<Outcome> {
-    interrupt::end_on_ctrl_c()?;
     change::catch_up(todo, dir, console)
 }
 
