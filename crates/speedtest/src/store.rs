@@ -19,7 +19,7 @@ pub(crate) use progress::Told;
 #[command(next_help_heading = "Models")]
 pub(crate) struct ModelsDir {
     /// The folder of models [default: $WHISPER_SPEEDTEST_MODELS, ./models if there are some in it, else the user's data folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "model-dir", value_name = "DIR")] // as whisper calls it
     models_dir: Option<PathBuf>,
 }
 

@@ -80,7 +80,7 @@ fn every_option_is_known() {
         --language en --temperature 0 --best-of 5 --patience 1.0 --length-penalty 0.5 --suppress-tokens -1 \
         --initial-prompt hello --condition-on-previous-text False --fp16 True --compression-ratio-threshold 2.4 \
         --logprob-threshold -1.0 --no-speech-threshold 0.6 --clip-timestamps 0,5";
-    let of_whisper = "--model bundled --device cpu --output_dir . --output_format json --verbose False --task transcribe \
+    let of_whisper = "--model bundled --model_dir models --device cpu --output_dir . --output_format json --verbose False --task transcribe \
         --language English --temperature 0 --best_of 5 --beam_size 5 --patience None --length_penalty None \
         --suppress_tokens -1 --carry_initial_prompt False --condition_on_previous_text True \
         --fp16 False --temperature_increment_on_fallback 0.2 --compression_ratio_threshold 2.4 \
