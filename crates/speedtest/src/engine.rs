@@ -1,6 +1,7 @@
 //! Where the tool meets the engine: a model is loaded here, and a recording given to it.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Context;
@@ -8,7 +9,7 @@ use whisper::audio::{self, AudioFile, AudioOptions};
 use whisper::cpu::{Compute, Cpu, CpuModel};
 use whisper::language::Language;
 use whisper::mel::{LogMel, LogMelBuilder};
-use whisper::model::{Model, Token};
+use whisper::model::{Dims, Model, Token};
 use whisper::options::Suppress;
 use whisper::tokenizer::Task;
 use whisper::transcript::{Segment, Transcript};
@@ -16,6 +17,7 @@ use whisper::weights::{Checkpoint, Form};
 use whisper::{Compat, Options, transcribe};
 
 use crate::bundled::BUNDLED;
+use crate::cli::values::Batch;
 use crate::cli::{self, ComputeArgs};
 use crate::commands::transcribe::args::{self, TranscribeArgs};
 use crate::files;
@@ -123,7 +125,8 @@ impl Engine {
         let duration_s = mel.duration();
         listener.progress(0.0, duration_s);
 
-        let options = options(args)?;
+        let mut options = options(args)?;
+        options.batch = args.batch.map(|batch| windows_at_once(batch, self.model.dims()));
         let mut transcription = transcribe(&self.model, &mel, &options).with_context(|| input.to_string())?;
         for segment in transcription.by_ref() {
             listener.segment(&segment.with_context(|| input.to_string())?)?;
@@ -191,6 +194,20 @@ pub(crate) fn compat(args: &TranscribeArgs) -> Compat {
     match args.compat {
         None => Compat::OpenAi,
         Some(args::Compat::Mlx) => Compat::Mlx,
+    }
+}
+
+/// `auto` follows from the checkpoint alone: up to eight windows, while what the decoder keeps of them, keys and values
+/// of every block, stays below a quarter of a gigabyte.
+fn windows_at_once(batch: Batch, dims: &Dims) -> NonZeroUsize {
+    const MOST: usize = 8;
+    const ROOM: usize = 256 << 20;
+    match batch {
+        Batch::Windows(n) => n,
+        Batch::Auto => {
+            let floats = 2 * dims.n_text_layer * dims.n_audio_ctx * dims.n_text_state;
+            NonZeroUsize::new((ROOM / (4 * floats).max(1)).clamp(2, MOST)).unwrap_or(NonZeroUsize::MIN)
+        }
     }
 }
 

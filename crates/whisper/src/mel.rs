@@ -88,6 +88,15 @@ impl LogMel {
         }
     }
 
+    /// How loud a frame is: the mean of its levels, powers of ten, none lower than what [`fill`](LogMel::fill) shows.
+    pub(crate) fn loudness(&self, frame: usize) -> f32 {
+        let least = self.max - 8.0;
+        match self.levels(frame) {
+            Some(levels) => levels.iter().map(|level| level.max(least)).sum::<f32>() / self.n_mels as f32,
+            None => FLOOR.max(least),
+        }
+    }
+
     /// The unscaled levels of a frame, `None` where it sees padding only.
     fn levels(&self, frame: usize) -> Option<&[f32]> {
         let start = frame % BLOCK_FRAMES * self.n_mels;

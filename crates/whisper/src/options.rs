@@ -1,5 +1,6 @@
 //! What may be asked of a transcription, under OpenAI's names and with OpenAI's defaults.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -85,6 +86,10 @@ pub struct Options {
     /// The most tokens of a window; `None`: half the context of the model, 224.
     pub sample_len: Option<usize>,
 
+    /// Cut the recording at its silences into parts of at most 30 s, and decode so many side by side: faster, but a part
+    /// does not know the text before it. The number changes no text. `None`: windows follow one another.
+    pub batch: Option<NonZeroUsize>,
+
     /// Shared with whoever watches the work or stops it.
     pub monitor: Arc<Monitor>,
 }
@@ -112,6 +117,7 @@ impl Default for Options {
             without_timestamps: false,
             max_initial_timestamp: Some(1.0),
             sample_len: None,
+            batch: None,
             monitor: Arc::default(),
         }
     }
@@ -138,6 +144,12 @@ impl Options {
             .filter(|seconds| !(0.0..=30.0).contains(seconds))
         {
             return refuse(format!("max_initial_timestamp: expected 0 to 30 seconds, found {bad}"));
+        }
+        if self.batch.is_some() && self.compat == Compat::Mlx {
+            return refuse("batch: mlx_whisper reads one window after the other; leave out batch or compat".into());
+        }
+        if self.batch.is_some_and(|n| n.get() > 64) {
+            return refuse("batch: expected 1 to 64 windows".into());
         }
         if self.sample_len == Some(0) {
             return refuse("sample_len: expected at least 1, found 0".into());

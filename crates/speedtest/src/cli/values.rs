@@ -1,5 +1,7 @@
 //! Values as Python's commands spell them.
 
+use std::num::NonZeroUsize;
+
 /// A number, or `None` as Python's commands spell its absence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Maybe(pub(crate) Option<f64>);
@@ -21,5 +23,26 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err("expected True or False".into()),
+    }
+}
+
+/// How many windows are decoded side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// What suits the model.
+    Auto,
+    /// So many.
+    Windows(NonZeroUsize),
+}
+
+impl Batch {
+    pub(crate) fn parse(text: &str) -> Result<Batch, String> {
+        match text {
+            "auto" => Ok(Batch::Auto),
+            _ => text
+                .parse()
+                .map(Batch::Windows)
+                .map_err(|_| "expected auto or a number from 1 on".into()),
+        }
     }
 }

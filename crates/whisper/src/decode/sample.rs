@@ -9,9 +9,11 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Numbers that follow from `origin`: two that differ anywhere are strangers.
+    pub(crate) fn new(origin: &[u64]) -> Self {
+        let mixed = |seed: u64, &part: &u64| SplitMix64(seed ^ part).next();
         Self {
-            random: SplitMix64(seed),
+            random: SplitMix64(origin.iter().fold(0, mixed)),
         }
     }
 
@@ -126,14 +128,18 @@ fn exp(x: f32) -> f32 {
 struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// Uniform in 0..1, 53 bits.
-    fn uniform(&mut self) -> f64 {
+    /// Any of 64 bits.
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1_u64 << 53) as f64
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in 0..1, 53 bits.
+    fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -180,7 +186,7 @@ mod tests {
         for best in [63, 17, 99] {
             row[best] = 4.0;
         }
-        let (token, logprob) = Sampler::new(0).choose(&row, 0.0).unwrap().unwrap();
+        let (token, logprob) = Sampler::new(&[0]).choose(&row, 0.0).unwrap().unwrap();
         assert_eq!(token, Token(17));
         let expected = 4.0 - (97.0 * 1_f64.exp() + 3.0 * 4_f64.exp()).ln();
         assert!((f64::from(logprob) - expected).abs() < 1e-6);
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn nothing_allowed_is_no_token_and_nan_is_an_error() {
-        let mut sampler = Sampler::new(0);
+        let mut sampler = Sampler::new(&[0]);
         for temperature in [0.0, 0.7] {
             assert_eq!(sampler.choose(&[f32::NEG_INFINITY; 50], temperature).unwrap(), None);
             for broken in [f32::NAN, f32::INFINITY] {
@@ -206,7 +212,7 @@ mod tests {
         let row = [f32::NEG_INFINITY, 0.0, 1.0, f32::NEG_INFINITY, 2.0];
         let temperature = 0.5;
         let mut counts = [0_u32; 5];
-        let mut sampler = Sampler::new(1);
+        let mut sampler = Sampler::new(&[1]);
         for _ in 0..100_000 {
             let (token, logprob) = sampler.choose(&row, temperature).unwrap().unwrap();
             counts[token.0 as usize] += 1;
@@ -224,7 +230,7 @@ mod tests {
     fn a_seed_gives_its_samples_again() {
         let row = logits(3);
         let draw = |seed| {
-            let mut sampler = Sampler::new(seed);
+            let mut sampler = Sampler::new(&[seed]);
             (0..10)
                 .map(|_| sampler.choose(&row, 30.0).unwrap().unwrap().0)
                 .collect::<Vec<_>>()

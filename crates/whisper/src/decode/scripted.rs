@@ -90,6 +90,11 @@ impl ScriptedModel {
         Self::english(move |place, logits| erratic_row(seed, place, logits))
     }
 
+    /// [`erratic`](ScriptedModel::erratic), but says the same of every window, in whatever order they are begun.
+    pub(crate) fn erratic_alike(seed: u64) -> Self {
+        Self::english(move |place, logits| erratic_row(seed, &Place { window: 0, ..*place }, logits))
+    }
+
     /// The same network, with something more to say.
     pub(crate) fn and(self, more: impl Fn(&Place<'_>, &mut [f32]) + Send + Sync + 'static) -> Self {
         let script = self.script;

@@ -17,9 +17,22 @@ fn talking(n: usize) -> ScriptedModel {
 fn decode(model: &ScriptedModel, options: &Options, previous: &[Token]) -> Decoding {
     let tokenizer = Tokenizer::new(51864).unwrap();
     let mut decoder = Decoder::new(model, tokenizer, &[tokenizer.special().sot], options).unwrap();
-    let mut prompted = decoder.prompt(&Arc::new(()), previous).unwrap();
-    decoder.attempt(&mut prompted, options.temperatures[0]).unwrap()
+    let mut prompted = decoder.prompt(&[window(previous)]).unwrap();
+    decoder
+        .attempt(&mut prompted, options.temperatures[0])
+        .unwrap()
+        .remove(0)
 }
+
+fn window(previous: &[Token]) -> Window<'_, ScriptedModel> {
+    Window {
+        audio: &SOUND,
+        previous,
+        start: 0,
+    }
+}
+
+static SOUND: std::sync::LazyLock<Arc<()>> = std::sync::LazyLock::new(Arc::default);
 
 fn plain() -> Options {
     Options {
@@ -49,10 +62,10 @@ fn a_token_costs_no_allocation() {
         let model = talking(n);
         let (options, tokenizer) = (plain(), Tokenizer::new(51864).unwrap());
         let mut decoder = Decoder::new(&model, tokenizer, &[tokenizer.special().sot], &options).unwrap();
-        let mut prompted = decoder.prompt(&Arc::new(()), &[]).unwrap();
+        let mut prompted = decoder.prompt(&[window(&[])]).unwrap();
         let mut decoding = None;
         let counted = allocation_counter::measure(|| decoding = Some(decoder.attempt(&mut prompted, 0.0).unwrap()));
-        assert_eq!(decoding.unwrap().tokens.len(), n - 1);
+        assert_eq!(decoding.unwrap()[0].tokens.len(), n - 1);
         counted.count_total
     };
     // What remains is the text, which grows a few times.

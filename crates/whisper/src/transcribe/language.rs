@@ -9,7 +9,7 @@
 //!    are most probable.
 
 use super::window::WindowEncoder;
-use crate::decode::{Decoder, detect, quality};
+use crate::decode::{Decoder, Window, detect, quality};
 use crate::language::Language;
 use crate::model::{MEL_FRAMES, Model};
 use crate::options::{Compat, Options};
@@ -41,7 +41,7 @@ pub(super) fn detect<M: Model>(
     let n_frames = encoder.mel.content_frames();
     let mut look = |from: usize| {
         // Where the recording is shorter its silence follows, as in mlx_whisper.
-        let audio = encoder.encode(&(from..from + MEL_FRAMES))?;
+        let audio = encoder.encode_one(from..from + MEL_FRAMES)?;
         detect::language_probabilities(encoder.model, &tokenizer, &audio)
     };
     let mut sums = look(0)?;
@@ -89,13 +89,20 @@ fn try_out<M: Model>(
     options: &Options,
     candidates: &[(Language, f32)],
 ) -> Result<(Language, f32)> {
-    let audio = encoder.encode(&(0..encoder.mel.content_frames().min(MEL_FRAMES)))?;
+    let audio = encoder.encode_one(0..encoder.mel.content_frames().min(MEL_FRAMES))?;
     let mut best = None;
     for &(language, probability) in candidates {
         let sot_sequence = tokenizer.sot_sequence(language, Task::Transcribe)?;
         let mut decoder = Decoder::new(encoder.model, tokenizer, &sot_sequence, options)?;
-        let mut prompted = decoder.prompt(&audio, &[])?;
-        let decoding = decoder.attempt(&mut prompted, 0.0)?;
+        let window = Window {
+            audio: &audio,
+            previous: &[],
+            start: 0,
+        };
+        let mut prompted = decoder.prompt(&[window])?;
+        let Some(decoding) = decoder.attempt(&mut prompted, 0.0)?.pop() else {
+            continue;
+        };
         let text_logprob = decoding.avg_logprob * (decoding.tokens.len() + 1) as f64;
         let score = (
             !quality::needs_fallback(&decoding, options),

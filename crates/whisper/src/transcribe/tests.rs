@@ -564,7 +564,7 @@ fn a_weak_first_look_is_followed_by_others() {
         let mel = silence(130.0);
         let options = greedy(compat);
         let started = transcribe(&model, &mel, &options).unwrap();
-        transcription.push((started.language().code(), started.warnings().len()));
+        transcription.push((started.language().code(), started.warnings().count()));
         (transcription[0], model.seen.lock().unwrap().encoded.len())
     };
     assert_eq!(heard(Compat::Mlx, &looks), (("la", 0), 1));
@@ -830,4 +830,98 @@ fn the_guarantees_hold_for_any_network() {
         assert!(seen.prompts.len() <= mel.content_frames() / 2 + 1, "seed {seed}");
         assert!(seen.steps <= seen.prompts.len() * 2 * 224, "seed {seed}");
     }
+}
+
+// Windows side by side.
+
+fn side_by_side(n: usize) -> Options {
+    Options {
+        batch: std::num::NonZeroUsize::new(n),
+        ..greedy(Compat::OpenAi)
+    }
+}
+
+#[test]
+fn side_by_side_parts_keep_their_order_and_the_number_changes_nothing() {
+    // Silence throughout: parts of 30 s, the last one of 10 s.
+    let windows: [&[Token]; 4] = [
+        &[at(0), A, at(500)],
+        &[at(100), B, at(2900)],
+        &[at(0), C, at(250), at(250), A, at(300)],
+        &[at(0), B, at(2000)], // past the end of the recording
+    ];
+    let expected = run(&saying(&windows), 100.0, &side_by_side(1));
+    let of_part = |segment: &Segment| (segment.id, segment.seek, segment.start);
+    let found: Vec<_> = expected.segments.iter().map(of_part).collect();
+    let starts: Vec<usize> = expected.segments.iter().map(|segment| segment.seek).collect();
+    assert!(starts.is_sorted() && starts[4] > 8000, "{found:?}");
+    assert_eq!(found.iter().map(|row| row.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(expected.segments[4].end, 100.0);
+
+    for n in [2, 3, 4, 64] {
+        let model = saying(&windows);
+        assert_eq!(run(&model, 100.0, &side_by_side(n)), expected, "{n}");
+        let steps = model.seen.lock().unwrap().steps;
+        assert_eq!(
+            steps,
+            if n == 2 {
+                4 + 7
+            } else if n == 3 {
+                7 + 4
+            } else {
+                7
+            },
+            "{n} windows share their steps"
+        );
+    }
+}
+
+#[test]
+fn side_by_side_what_is_cut_off_is_read_on_with_its_own_prompt() {
+    // The first two windows are begun together; the first reads on behind its last pair.
+    let windows: [&[Token]; 3] = [
+        &[at(0), A, at(1000), at(1000), B],
+        &[at(0), C, at(500)],
+        &[at(0), B, at(700)],
+    ];
+    let model = saying(&windows);
+    let transcript = run(&model, 60.0, &side_by_side(2));
+    let rows: Vec<_> = said(&transcript)
+        .into_iter()
+        .map(|(start, end, tokens)| (start, end, tokens[1]))
+        .collect();
+    let second = transcript.segments[2].seek as f64 / 100.0;
+    assert_eq!(rows, [(0.0, 10.0, A), (10.0, 17.0, B), (second, second + 5.0, C)]);
+    let prompts = model.seen.lock().unwrap().prompts.clone();
+    assert!(prompts[2].contains(&A) && !prompts[2].contains(&C), "{prompts:?}");
+}
+
+#[test]
+fn side_by_side_samples_do_not_depend_on_the_neighbours() {
+    let options = |n| Options {
+        temperatures: vec![0.0, 0.5, 1.0],
+        batch: std::num::NonZeroUsize::new(n),
+        ..Options::default()
+    };
+    for seed in 0..10 {
+        let model = || ScriptedModel::erratic_alike(seed);
+        assert_eq!(
+            run(&model(), 200.0, &options(1)),
+            run(&model(), 200.0, &options(5)),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn side_by_side_is_not_what_mlx_whisper_does() {
+    let options = Options {
+        compat: Compat::Mlx,
+        ..side_by_side(2)
+    };
+    let problem = transcribe(&saying(&[]), &silence(1.0), &options)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(problem.contains("batch"), "{problem}");
 }

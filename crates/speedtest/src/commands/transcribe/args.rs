@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::cli::ComputeArgs;
-use crate::cli::values::{Maybe, boolean, optional};
+use crate::cli::values::{Batch, Maybe, boolean, optional};
 use crate::model_names;
 use crate::store::download::Sources;
 
@@ -15,6 +15,7 @@ Examples:
   whisper-speedtest transcribe talk.mp3
   whisper-speedtest transcribe talk.mp3 --language German -f srt > talk.srt
   whisper-speedtest transcribe interviews/ -f all -o texts
+  whisper-speedtest transcribe lecture.mp3 --batch auto
   ffmpeg -i film.mkv -f wav - | whisper-speedtest transcribe -
 
 Commands written for mlx_whisper and whisper work: options may have underscores, booleans may be True or False.";
@@ -68,6 +69,10 @@ pub(crate) struct TranscribeArgs {
     pub(crate) compat: Option<Compat>,
     #[command(flatten)]
     pub(crate) computing: ComputeArgs,
+    /// Cut the recording at its silences and decode so many parts side by side, a number or auto: faster where it is
+    /// long, but a part does not know the text before it. The number changes no text
+    #[arg(long, value_name = "N", value_parser = Batch::parse, help_heading = "Computing")]
+    pub(crate) batch: Option<Batch>,
 
     /// Form of the text
     #[arg(
