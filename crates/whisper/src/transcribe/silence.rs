@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn what_fits_a_window_stays_whole() {
-        assert_eq!(cut(&tone(29.0, &[(14.0, 15.0)]), 0..2900), [0..2900]);
+        assert_eq!(cut(&tone(29.0, &[(14.0, 15.0)]), 0..2900), vec![0..2900; 1]);
         assert!(cut(&tone(29.0, &[]), 0..0).is_empty());
-        assert_eq!(cut(&tone(40.0, &[]), 700..3700), [700..3700]);
+        assert_eq!(cut(&tone(40.0, &[]), 700..3700), vec![700..3700; 1]);
     }
 
     #[test]
