@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod support;
-use support::{all, jfk, names, program, python, shared, silence, skipped, speech};
+#[cfg(target_os = "linux")]
+use support::jfk;
+use support::{all, names, program, python, shared, silence, skipped, speech};
 
 /// Long enough for a busy machine; what hangs is a failure all the same.
 const PATIENCE: Duration = Duration::from_secs(120);
