@@ -3,6 +3,10 @@
 //! A task is a head and one register tile of queries. Its scores, `[positions / 16][row][16]`, stay in the second cache
 //! and are, as the product leaves them, the packed rows of the second product, with the values.
 
+mod quantized;
+
+use quantized::To;
+
 use crate::cpu::{Cpu, SharedMut};
 use crate::exp::exp;
 use crate::isa::{LANES, Op, Simd};
@@ -25,6 +29,15 @@ pub fn attention(cpu: &Cpu, q: &[f32], kv: &KeyValue, causal: bool, out: &mut [f
     let out = SharedMut::new(out);
     cpu.pool().run(kv.heads() * queries.tiles(), |i| {
         let (head, tile) = (i / queries.tiles(), i % queries.tiles());
+        if let Some(kv) = kv.quantized() {
+            return cpu.isa().run(quantized::Attend {
+                queries,
+                kv,
+                head,
+                tile,
+                to: To::Out(&out),
+            });
+        }
         with_buffer(&TILES, queries.scratch_lines(), |scratch| {
             cpu.isa().run(Attend {
                 queries,
@@ -54,6 +67,15 @@ pub fn attention_scores(cpu: &Cpu, q: &[f32], kv: &KeyValue, head: usize, out: &
         kv.len()
     );
     cpu.for_each_chunk(out, queries.tile_rows * kv.len(), |tile, out| {
+        if let Some(kv) = kv.quantized() {
+            return cpu.isa().run(quantized::Attend {
+                queries,
+                kv,
+                head,
+                tile,
+                to: To::Scores(out),
+            });
+        }
         with_buffer(&TILES, queries.scratch_lines(), |scratch| {
             cpu.isa().run(Score {
                 queries,
@@ -205,10 +227,7 @@ fn attend<S: Simd, const R: usize, const P: usize>(s: S, job: Attend<'_>) {
 
     let mut scales = [0.0; R];
     for (r, row) in rows.clone().enumerate() {
-        // A masked score becomes a weight of exactly 0.
-        for hidden in queries.visible(row)..scores.len() * LANES {
-            scores[hidden / LANES][r].0[hidden % LANES] = f32::NEG_INFINITY;
-        }
+        mask(scores, r, queries.visible(row));
         scales[r] = 1.0 / exponentials(s, scores, r);
     }
 
@@ -230,6 +249,14 @@ fn attend<S: Simd, const R: usize, const P: usize>(s: S, job: Attend<'_>) {
                 }
             }
         }
+    }
+}
+
+/// A score past the `visible` ones becomes a weight of exactly 0.
+#[inline(always)]
+fn mask<const R: usize>(scores: &mut [[Line; R]], r: usize, visible: usize) {
+    for hidden in visible..scores.len() * LANES {
+        scores[hidden / LANES][r].0[hidden % LANES] = f32::NEG_INFINITY;
     }
 }
 

@@ -60,6 +60,23 @@ impl Zero for Factor {
     const ZERO: Self = Self { scale: 0.0, sum: 0.0 };
 }
 
+impl Factor {
+    /// Of numbers `by` times as large.
+    #[inline(always)]
+    pub(crate) fn scaled(self, by: f32) -> Self {
+        Self {
+            scale: self.scale * by,
+            ..self
+        }
+    }
+
+    /// The sum of the numbers.
+    #[inline(always)]
+    pub(crate) fn total(self) -> f32 {
+        self.scale * self.sum
+    }
+}
+
 /// Numbers of a block of rows that stay in the second cache, quantized.
 const BLOCK_BYTES: usize = 384 << 10;
 
@@ -171,7 +188,7 @@ impl Op for Quantize<'_> {
 
 /// The greatest number becomes 127 or -127.
 #[inline(always)]
-fn quantize_group<'a, S: Simd>(s: S, x: &[f32], runs: impl Iterator<Item = &'a mut RowRun>) -> Factor {
+pub(crate) fn quantize_group<'a, S: Simd>(s: S, x: &[f32], runs: impl Iterator<Item = &'a mut RowRun>) -> Factor {
     let (lines, rest) = x.as_chunks::<LANES>();
     let mut last = [0.0; LANES];
     last[..rest.len()].copy_from_slice(rest);
@@ -340,8 +357,8 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
     }
 }
 
-/// `tile[p][r] = x[r] . panels[p]`. The whole sums of a group are in registers; the tile waits in memory meanwhile, for
-/// which it must not be a variable that the compiler may keep elsewhere.
+/// `tile[p][r] = x[r] . panels[p]`, of whose codes `lines` are the unpacked. The whole sums of a group are in registers; the
+/// tile waits in memory meanwhile, for which it must not be a variable that the compiler may keep elsewhere.
 #[inline(always)]
 pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
     s: S,

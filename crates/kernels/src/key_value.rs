@@ -1,11 +1,18 @@
 //! Keys and values of one sequence, as panels: both products of attention read them as a linear layer its weights.
 
-use crate::cpu::{Cpu, SharedMut};
+mod quantized;
+
+pub(crate) use quantized::{GROUP, Quantized};
+
+use std::sync::Arc;
+
+use crate::codes::RUN;
+use crate::cpu::{Compute, Cpu, SharedMut};
 use crate::isa::LANES;
 use crate::scratch::Line;
 use crate::tile::QUAD;
 
-/// Keys and values of all heads for a growing sequence, in f32.
+/// Keys and values of all heads for a growing sequence, in f32, or of a [whole](Self::whole) one.
 ///
 /// Keys are `[head][position / 16][head_dim][16]` (a position is an output of the product with the queries), values
 /// `[head][head_dim / 16][position][16]`, zero from `len` to the end of its quad.
@@ -17,6 +24,8 @@ pub struct KeyValue {
     len: usize,
     keys: Vec<Line>,
     values: Vec<Line>,
+    /// Instead of `keys` and `values`.
+    quantized: Option<Arc<Quantized>>,
 }
 
 impl KeyValue {
@@ -38,7 +47,40 @@ impl KeyValue {
             len: 0,
             keys: vec![Line::ZERO; lines],
             values: vec![Line::ZERO; lines],
+            quantized: None,
         }
+    }
+
+    /// The keys and values, `[n, heads * head_dim]`, of a sequence that will not grow. Where `cpu` computes in whole
+    /// numbers and `head_dim` is a multiple of 32, they are quantized.
+    ///
+    /// # Panics
+    /// If `head_dim` is not a multiple of 16, or the lengths differ or are not whole rows.
+    pub fn whole(cpu: &Cpu, heads: usize, head_dim: usize, keys: &[f32], values: &[f32]) -> Self {
+        assert_eq!(keys.len(), values.len(), "numbers of keys and of values");
+        let width = heads * head_dim;
+        assert!(
+            width > 0 && keys.len().is_multiple_of(width),
+            "{} numbers in rows of {width}",
+            keys.len()
+        );
+        let n = keys.len() / width;
+        if cpu.compute() == Compute::Int8 && head_dim.is_multiple_of(RUN) {
+            return Self {
+                len: n,
+                quantized: Some(Arc::new(Quantized::new(cpu, heads, head_dim, keys, values))),
+                ..Self::new(heads, head_dim, 0)
+            };
+        }
+        let mut floats = Self::new(heads, head_dim, n);
+        floats.extend(cpu, keys, values);
+        floats
+    }
+
+    /// The quantized form, where it is one.
+    #[inline(always)]
+    pub(crate) fn quantized(&self) -> Option<&Quantized> {
+        self.quantized.as_deref()
     }
 
     /// Positions taken.
@@ -68,7 +110,8 @@ impl KeyValue {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.keys[..]) + size_of_val(&self.values[..])
+        let floats = size_of_val(&self.keys[..]) + size_of_val(&self.values[..]);
+        floats + self.quantized().map_or(0, Quantized::bytes)
     }
 
     /// Appends the keys and values of `n` positions, each `[n, heads * head_dim]`.
@@ -88,7 +131,7 @@ impl KeyValue {
         );
         let n = keys.len() / width;
         assert!(
-            n <= self.capacity - self.len,
+            n <= self.capacity.saturating_sub(self.len),
             "{n} positions after {} of {}",
             self.len,
             self.capacity
@@ -159,6 +202,10 @@ impl Clone for KeyValue {
     fn clone(&self) -> Self {
         let mut copy = Self::new(self.heads, self.head_dim, self.capacity);
         copy.len = self.len;
+        if self.quantized.is_some() {
+            copy.quantized.clone_from(&self.quantized);
+            return copy;
+        }
         let head_lines = self.head_dim / LANES * self.capacity;
         let keys = self.len.div_ceil(LANES) * self.head_dim;
         for head in 0..self.heads {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Compute;
 use crate::testing::{Random, assert_same_bits, assert_within, fused, on_every_isa, poison_scratch};
 
 struct Case {
@@ -92,7 +93,59 @@ on_every_isa!(
     a_truncated_sequence_goes_on_as_a_new_one,
     what_is_not_seen_does_not_matter,
     a_clone_goes_on_by_itself,
+    quantized_attention_is_near,
+    a_quantized_query_alone_is_the_same,
 );
+
+/// `cpu` computing in whole numbers, and the case's keys and values quantized.
+fn quantized(cpu: &Cpu, case: &Case) -> (Cpu, KeyValue) {
+    let cpu = Cpu::with(cpu.isa(), cpu.threads()).computing(Compute::Int8);
+    let kv = KeyValue::whole(&cpu, case.heads, case.head_dim, &case.keys, &case.values);
+    (cpu, kv)
+}
+
+fn quantized_attention_is_near(cpu: &Cpu) {
+    for (i, (heads, head_dim, m, len)) in SHAPES.into_iter().enumerate() {
+        let case = Case::new(heads, head_dim, m, len, 20 + i as u64);
+        let (cpu, kv) = quantized(cpu, &case);
+        assert_eq!(kv.quantized().is_some(), head_dim.is_multiple_of(32), "{head_dim}");
+        for causal in [false, true] {
+            poison_scratch(&cpu);
+            // Numbers are up to 1, steps 1/127: half a step of each key, query (times 4), weight and value.
+            assert_within(&run(&cpu, &case.q, &kv, causal), &case.naive(causal), |_| 0.06);
+        }
+        for head in 0..heads {
+            let mut found = vec![f32::NAN; m * len];
+            poison_scratch(&cpu);
+            attention_scores(&cpu, &case.q, &kv, head, &mut found);
+            assert_within(&found, &case.naive_scores(head).concat(), |_| 0.15);
+        }
+    }
+    // What is exact in whole numbers comes out exactly but for the scales: one position, values of one size.
+    let mut case = Case::new(1, 64, 3, 1, 9);
+    case.values.iter_mut().for_each(|v| *v = v.signum() * 0.75);
+    let (cpu, kv) = quantized(cpu, &case);
+    let expected: Vec<f64> = case.values.repeat(3).iter().map(|v| f64::from(*v)).collect();
+    assert_within(&run(&cpu, &case.q, &kv, false), &expected, |_| 1e-6);
+}
+
+fn a_quantized_query_alone_is_the_same(cpu: &Cpu) {
+    let case = Case::new(2, 64, 40, 130, 90);
+    let (cpu, kv) = quantized(cpu, &case);
+    let all = run(&cpu, &case.q, &kv, false);
+    for (q, all) in case.q.chunks_exact(case.width()).zip(all.chunks_exact(case.width())) {
+        assert_same_bits(&run(&cpu, q, &kv, false), all);
+    }
+    for q in [3, 4].map(|rows| rows * case.width()) {
+        assert_same_bits(&run(&cpu, &case.q[..q], &kv, false), &all[..q]);
+    }
+    if cpu.isa().name() != "scalar" {
+        for isa in fused() {
+            let (cpu, kv) = quantized(&Cpu::with(isa, 1), &case);
+            assert_same_bits(&run(&cpu, &case.q, &kv, false), &all);
+        }
+    }
+}
 
 fn attention_is_right(cpu: &Cpu) {
     for (i, (heads, head_dim, m, len)) in SHAPES.into_iter().enumerate() {

@@ -91,9 +91,7 @@ impl CrossAttention {
         self.heads
             .value
             .forward(cpu, input, Then::Store, resized(value, features.len()));
-        let mut window = KeyValue::new(n_heads, self.heads.width / n_heads, features.len() / self.heads.width);
-        window.extend(cpu, key, value);
-        window
+        KeyValue::whole(cpu, n_heads, self.heads.width / n_heads, key, value)
     }
 
     /// Adds to `x` what its rows find in the window. `attend(query, mixed)` writes the mixed values of every query.

@@ -55,8 +55,7 @@ impl Encoder {
         let mut buffers = Buffers::default();
         for (self_attention, feed_forward) in &self.blocks {
             self_attention.forward(cpu, &mut x, &mut buffers, |query, key, value, mixed| {
-                let mut frames = KeyValue::new(self.n_heads, self.width / self.n_heads, self.n_frames);
-                frames.extend(cpu, key, value);
+                let frames = KeyValue::whole(cpu, self.n_heads, self.width / self.n_heads, key, value);
                 attention(cpu, query, &frames, false, mixed);
             });
             feed_forward.forward(cpu, &mut x, &mut buffers);
