@@ -166,6 +166,7 @@ impl<M: Model> Transcription<'_, M> {
         for segment in self.by_ref() {
             segment?;
         }
+        self.passages.truncate(self.n_finished + 1); // after an error there may be some behind a gap
         let mut tokens: Vec<Token> = self.passages.iter().flat_map(Passage::said).copied().collect();
         if self.setting.options.compat == Compat::OpenAi {
             tokens.retain(|&token| token < self.setting.tokenizer.special().eot); // as the segments do
@@ -248,5 +249,7 @@ fn is_turbo(dims: &Dims) -> bool {
     dims.n_vocab == 51866 && dims.n_text_layer == 4
 }
 
+#[cfg(test)]
+mod guarantees;
 #[cfg(test)]
 mod tests;
