@@ -151,7 +151,8 @@ impl Passage {
     /// Times that lie in the window and do not go back: the network may name any time within 30 s.
     fn within(&self, start: f64, end: f64, window: &Range<usize>, setting: &Setting<'_>) -> (f64, f64) {
         let latest = seconds(window.end).min(setting.duration);
-        let earliest = self.segments.last().map_or(0.0, |segment| segment.start).min(latest);
+        let before = self.segments.last().map_or(0.0, |segment| segment.start);
+        let earliest = before.max(seconds(window.start)).min(latest);
         let start = start.clamp(earliest, latest);
         (start, end.clamp(start, latest))
     }
