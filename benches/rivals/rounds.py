@@ -35,11 +35,13 @@ def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
     text = heading(folder)
     for model in ["tiny.en", "base"]:
         rows = {row: weights for row in sorted(os.listdir(folder / "rows")) if (weights := weights_of(folder, model, row))}
+        if not rows:
+            continue
         errors = word_errors(folder, dev, model, rows) if (dev / "manifest.tsv").exists() else {}
         for name, (recording, parts, runs) in recordings.items():
             series = Series(folder, model, rows, recording, peak)
             for _ in range(rounds):
-                for part in range(parts):
+                for part in range(min(parts, len(rows))):
                     series.measure(dict(list(rows.items())[part::parts]), runs)
             text += series.table(f"Whisper {model}, {name} of speech", errors)
             out.write_text(text)
@@ -117,7 +119,9 @@ class Series:
             ask = json.dumps([str(self.folder), self.model, {row: str(path) for row, path in rows.items()}, options, self.peak])
             command = [*shlex.split(os.environ.get("RUN", "")), sys.executable, __file__, "--round", ask]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-            answer = json.loads(done.stdout) if done.returncode == 0 else {"others": 1, "peak": 0}
+            if done.returncode != 0:
+                sys.exit("a round failed: see above")
+            answer = json.loads(done.stdout)
             self.best = max(self.best, answer["peak"])
             if answer["others"] <= OTHERS and answer["peak"] >= PEAK * self.best:
                 break
@@ -126,7 +130,7 @@ class Series:
         else:
             sys.exit("twenty rounds were thrown away: the machine is too busy")
         self.rounds += 1
-        for entry in answer["results"]["entries"]:
+        for entry in filter(lambda entry: entry["loaded"], answer["results"]["entries"]):
             self.entries[entry["implementation"]] = entry
             self.seconds[entry["implementation"]] += [run["seconds"] for row in entry["rows"] for run in row["runs"]]
 
@@ -152,7 +156,7 @@ class Series:
                     lines.append(f"- {row} is {rivals[fastest] / median:.2f} times as fast as {fastest}" + verdict(row, fastest, rates))
         notes = sorted({note for entry in self.entries.values() for note in entry["loaded"]["differs"]})
         lines += [f"- {note}: {', '.join(row for row in self.entries if note in self.entries[row]['loaded']['differs'])}" for note in notes]
-        lines.append(f"- {self.rounds} rounds counted, {self.thrown} were thrown away; peak {self.best:.0f} GFLOP/s (float32, {THREADS} threads)")
+        lines.append(f"- good rounds: {self.rounds}; thrown away: {self.thrown}; peak {self.best:.0f} GFLOP/s (float32, {THREADS} threads)")
         return "\n".join(lines) + "\n\n"
 
 
