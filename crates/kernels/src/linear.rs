@@ -334,19 +334,19 @@ impl<B: Panel, F: Fn(usize) -> B> Op for Convert<'_, F> {
                 let shared = panel.shared(s, run * RUN_QUADS);
                 for (quad, lines) in to.iter_mut().enumerate() {
                     s.store(
-                        panel.weights::<S, 0>(s, shared, quad + run * RUN_QUADS),
+                        panel.weights::<S, 0>(s, &shared, quad + run * RUN_QUADS),
                         &mut lines[0].0,
                     );
                     s.store(
-                        panel.weights::<S, 1>(s, shared, quad + run * RUN_QUADS),
+                        panel.weights::<S, 1>(s, &shared, quad + run * RUN_QUADS),
                         &mut lines[1].0,
                     );
                     s.store(
-                        panel.weights::<S, 2>(s, shared, quad + run * RUN_QUADS),
+                        panel.weights::<S, 2>(s, &shared, quad + run * RUN_QUADS),
                         &mut lines[2].0,
                     );
                     s.store(
-                        panel.weights::<S, 3>(s, shared, quad + run * RUN_QUADS),
+                        panel.weights::<S, 3>(s, &shared, quad + run * RUN_QUADS),
                         &mut lines[3].0,
                     );
                 }

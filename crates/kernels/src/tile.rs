@@ -28,7 +28,7 @@ pub(crate) trait Panel: Copy {
     fn shared<S: Simd>(self, s: S, quad: usize) -> Self::Shared<S>;
 
     /// The weights of input `4 * quad + J`.
-    fn weights<S: Simd, const J: usize>(self, s: S, shared: Self::Shared<S>, quad: usize) -> S::F;
+    fn weights<S: Simd, const J: usize>(self, s: S, shared: &Self::Shared<S>, quad: usize) -> S::F;
 }
 
 /// f32, `[k][16]`.
@@ -44,7 +44,7 @@ impl Panel for &[[Line; QUAD]] {
     fn shared<S: Simd>(self, _: S, _: usize) {}
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, (): (), quad: usize) -> S::F {
+    fn weights<S: Simd, const J: usize>(self, s: S, (): &(), quad: usize) -> S::F {
         s.load(&self[quad][J].0)
     }
 }
@@ -65,7 +65,7 @@ impl Panel for F16Panel<'_> {
     fn shared<S: Simd>(self, _: S, _: usize) {}
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, (): (), quad: usize) -> S::F {
+    fn weights<S: Simd, const J: usize>(self, s: S, (): &(), quad: usize) -> S::F {
         s.load_f16(&self.0[quad][J].0)
     }
 }
@@ -86,7 +86,7 @@ impl Panel for Bf16Panel<'_> {
     fn shared<S: Simd>(self, _: S, _: usize) {}
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, (): (), quad: usize) -> S::F {
+    fn weights<S: Simd, const J: usize>(self, s: S, (): &(), quad: usize) -> S::F {
         s.load_bf16(&self.0[quad][J].0)
     }
 }
@@ -110,8 +110,8 @@ impl Panel for CodePanel<'_> {
     }
 
     #[inline(always)]
-    fn weights<S: Simd, const J: usize>(self, s: S, (codes, scale, bias): Self::Shared<S>, quad: usize) -> S::F {
-        s.fma(s.code::<J>(codes[quad % RUN_QUADS]), scale, bias)
+    fn weights<S: Simd, const J: usize>(self, s: S, (codes, scale, bias): &Self::Shared<S>, quad: usize) -> S::F {
+        s.fma(s.code::<J>(codes[quad % RUN_QUADS]), *scale, *bias)
     }
 }
 
@@ -172,7 +172,7 @@ fn step<S: Simd, B: Panel, const R: usize, const P: usize, const J: usize>(
 ) {
     let mut w = [s.splat(0.0); P];
     for p in 0..P {
-        w[p] = panels[p].weights::<S, J>(s, shared[p], quad);
+        w[p] = panels[p].weights::<S, J>(s, &shared[p], quad);
     }
     for r in 0..R {
         let x = s.broadcast(&rows[r].0[column + J]);
