@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the model store against curl and huggingface_hub, on a fake Hub on this machine.
+# Measures the model store against curl and huggingface_hub, on a fake Hub on this machine: docs/models.md has the results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --release -p hub --lib measure -- --ignored --nocapture
