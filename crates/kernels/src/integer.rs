@@ -21,7 +21,7 @@ use crate::cpu::Cpu;
 use crate::isa::{LANES, Op, Simd};
 use crate::linear::{Finish, Rows, Store};
 use crate::scratch::{Line, PANEL_CODES, ROW_BYTES, ROW_FACTORS, TILES, Zero, with_buffer};
-use crate::tile::{QUAD, with_shape};
+use crate::tile::{QUAD, TILE_ROWS, with_shape};
 use crate::weights::{CodePanel, Codes};
 
 /// 32 whole numbers of a row.
@@ -80,21 +80,22 @@ impl Factor {
 /// Numbers of a block of rows that stay in the second cache, quantized.
 const BLOCK_BYTES: usize = 384 << 10;
 
-/// The product for [`linear`](crate::linear()).
-pub(crate) fn product(cpu: &Cpu, x: Rows<'_>, codes: &Codes, finish: &Finish<'_>) {
-    let (tile_rows, tile_panels) = finish.shape();
+/// The product for [`linear_each`](crate::linear_each): layer `i` has `codes[i]` and `finishes[i]`. At least one; all are
+/// grouped alike.
+pub(crate) fn product<const N: usize>(cpu: &Cpu, x: Rows<'_>, codes: &[&Codes; N], finishes: &[&Finish<'_>; N]) {
+    let (groups, group_runs) = (codes[0].groups, codes[0].group_runs);
+    let (tile_rows, tile_panels) = finishes[0].shape();
     let tiles = x.rows().div_ceil(tile_rows);
-    let n_panels = finish.panels();
-    let runs = codes.groups * codes.group_runs;
+    let runs = groups * group_runs;
     let quantized = |tiles: Range<usize>, then: &dyn Fn(&mut [RowRun], &[Factor])| {
         let n = tiles.len() * tile_rows;
         with_buffer(&ROW_BYTES, n * runs, |bytes| {
-            with_buffer(&ROW_FACTORS, n * codes.groups, |factors| {
+            with_buffer(&ROW_FACTORS, n * groups, |factors| {
                 cpu.isa().run(Quantize {
                     x,
                     first_row: tiles.start * tile_rows,
                     tile_rows,
-                    group_runs: codes.group_runs,
+                    group_runs,
                     bytes,
                     factors,
                 });
@@ -105,17 +106,20 @@ pub(crate) fn product(cpu: &Cpu, x: Rows<'_>, codes: &Codes, finish: &Finish<'_>
     if tiles == 1 {
         quantized(0..1, &|bytes, factors| {
             // A few tasks a thread even out its neighbours' noise; each should be worth its claim.
-            let sets = n_panels.div_ceil(tile_panels);
-            let tasks = sets.min(4 * cpu.threads()).min((n_panels * runs).div_ceil(256)).max(1);
+            let panels: usize = finishes.iter().map(|finish| finish.panels()).sum();
+            let tasks = (4 * cpu.threads()).min((panels * runs).div_ceil(256)).max(1);
             cpu.pool().run(tasks, |i| {
-                let of_task = |i| sets * i / tasks * tile_panels;
-                cpu.isa().run(FewRows {
-                    bytes,
-                    factors,
-                    panels: of_task(i)..of_task(i + 1).min(n_panels),
-                    codes,
-                    finish,
-                });
+                for (codes, finish) in codes.iter().zip(finishes) {
+                    let sets = finish.panels().div_ceil(tile_panels);
+                    let of_task = |i| sets * i / tasks * tile_panels;
+                    cpu.isa().run(FewRows {
+                        bytes,
+                        factors,
+                        panels: of_task(i)..of_task(i + 1).min(finish.panels()),
+                        codes,
+                        finish,
+                    });
+                }
             });
         });
         return;
@@ -125,17 +129,20 @@ pub(crate) fn product(cpu: &Cpu, x: Rows<'_>, codes: &Codes, finish: &Finish<'_>
     cpu.pool().run(blocks, |i| {
         let tiles = tiles * i / blocks..tiles * (i + 1) / blocks;
         quantized(tiles.clone(), &|bytes, factors| {
+            cpu.isa().run(Arrange { bytes });
             with_buffer(&PANEL_CODES, tile_panels * runs * RUN_QUADS, |unpacked| {
                 with_buffer(&TILES, tile_panels * tile_rows, |tile| {
-                    cpu.isa().run(Block {
-                        bytes,
-                        factors,
-                        first_row: tiles.start * tile_rows,
-                        codes,
-                        unpacked,
-                        tile,
-                        finish,
-                    });
+                    for (codes, finish) in codes.iter().zip(finishes) {
+                        cpu.isa().run(Block {
+                            bytes,
+                            factors,
+                            first_row: tiles.start * tile_rows,
+                            codes,
+                            unpacked,
+                            tile,
+                            finish,
+                        });
+                    }
                 });
             });
         });
@@ -278,9 +285,25 @@ fn few_rows<S: Simd, const R: usize, const P: usize>(s: S, job: FewRows<'_>) {
     }
 }
 
+/// Rows in the order that [`Simd::multiply`] reads.
+struct Arrange<'a> {
+    bytes: &'a mut [RowRun],
+}
+
+impl Op for Arrange<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for rows in self.bytes.as_chunks_mut::<TILE_ROWS>().0 {
+            s.arrange_rows(rows);
+        }
+    }
+}
+
 /// A block of rows times all panels.
 struct Block<'a> {
-    bytes: &'a mut [RowRun],
+    bytes: &'a [RowRun],
     factors: &'a [Factor],
     first_row: usize,
     codes: &'a Codes,
@@ -298,9 +321,9 @@ impl Op for Block<'_> {
     fn run<S: Simd>(self, s: S) {
         // More than one tile of rows: the greatest tile.
         if S::REGISTERS >= 32 {
-            block::<S, 12, 2>(s, self)
+            block::<S, TILE_ROWS, 4>(s, self)
         } else {
-            block::<S, 6, 1>(s, self)
+            block::<S, TILE_ROWS, 1>(s, self)
         }
     }
 }
@@ -315,10 +338,7 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
         ..
     } = job;
     let runs = codes.groups * codes.group_runs;
-    let bytes = job.bytes.as_chunks_mut::<R>().0;
-    for rows in bytes.iter_mut() {
-        s.arrange_rows(rows);
-    }
+    let bytes = job.bytes.as_chunks::<R>().0;
     let factors = job.factors.as_chunks::<R>().0;
     let n_panels = finish.panels();
     for first_panel in (0..n_panels).step_by(P) {

@@ -279,16 +279,21 @@ pub(crate) trait Simd: Copy + Send + Sync {
         lanes[0]
     }
 
-    /// The greatest lane.
+    /// The greatest lane, by the same tree. Of a pair with NaN the second counts.
     #[inline(always)]
     fn greatest(self, v: Self::F) -> f32 {
         let mut lanes = [0.0; LANES];
         self.store(v, &mut lanes);
-        let mut greatest = lanes[0];
-        for lane in lanes {
-            greatest = if lane > greatest { lane } else { greatest };
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                if lanes[i] <= lanes[i + width] || lanes[i].is_nan() || lanes[i + width].is_nan() {
+                    lanes[i] = lanes[i + width];
+                }
+            }
+            width /= 2;
         }
-        greatest
+        lanes[0]
     }
 }
 

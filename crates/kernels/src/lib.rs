@@ -6,6 +6,7 @@
 //! | operation | shapes |
 //! |---|---|
 //! | [`linear`] | x `[m, k]`, w `[n, k]`, bias `[n]` -> y `[m, n]`, stored, through GELU, or added |
+//! | [`linear_each`] | the same for several w |
 //! | [`attention`] | q `[m, heads * head_dim]`, keys and values of `len` positions -> `[m, heads * head_dim]` |
 //! | [`attention_scores`] | the same, one head -> scores `[m, len]` before softmax |
 //! | [`layer_norm`] | x `[m, d]`, gamma `[d]`, beta `[d]` -> `[m, d]` |
@@ -57,7 +58,7 @@ pub use gelu::gelu;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use key_value::KeyValue;
 pub use layer_norm::{LAYER_NORM_EPSILON, layer_norm};
-pub use linear::{Rows, Then, linear};
+pub use linear::{Layer, Rows, Then, linear, linear_each};
 pub use peak::{peak_flops, peak_int8_ops};
 pub use softmax::{log_sum_exp, softmax};
 pub use threads::ThreadPool;

@@ -5,7 +5,7 @@
 //! * Few rows, one tile high (decoding): the stored weights are read once and decoded in registers; panels are split
 //!   over the threads. The memory is the limit.
 //! * Many rows (the encoder): work is split into (group of panels) x (block of rows). A thread converts the panels of a
-//!   group to f32 once and keeps them; within a block, a [`STRETCH`] of inputs of a pair of panels stay in the first cache while
+//!   group to f32 once and keeps them; within a block, a [`STRETCH`] of inputs of a set of panels stay in the first cache while
 //!   all rows of the block pass by, their sums waiting in scratch for the next inputs.
 
 use std::cell::Cell;
@@ -18,7 +18,7 @@ use crate::gelu::gelu_lanes;
 use crate::integer;
 use crate::isa::{LANES, Op, Simd};
 use crate::scratch::{Line, PACKED_ROWS, PANELS, TILES, with_buffer};
-use crate::tile::{self, Bf16Panel, F16Panel, Panel, QUAD, with_shape};
+use crate::tile::{self, Bf16Panel, F16Panel, Panel, QUAD, TILE_ROWS, with_shape};
 use crate::weights::{Form, Weights};
 
 /// A matrix of f32 by rows. Rows may lie apart or overlap.
@@ -107,52 +107,90 @@ pub enum Then {
 /// # Panics
 /// If the shapes do not fit.
 pub fn linear(cpu: &Cpu, x: Rows<'_>, w: &Weights, bias: Option<&[f32]>, then: Then, y: &mut [f32]) {
-    let k = w.inputs();
-    assert_eq!(x.columns, k, "columns of x must match the inputs of the weights");
-    assert_eq!(
-        Some(y.len()),
-        x.rows.checked_mul(w.outputs()),
-        "numbers of y [{}, {}]",
-        x.rows,
-        w.outputs()
-    );
-    if let Some(bias) = bias {
-        assert_eq!(bias.len(), w.outputs(), "one bias an output");
-    }
-    if y.is_empty() {
+    linear_each(cpu, x, [Layer { w, bias, then, y }]);
+}
+
+/// What [`linear`] takes but the rows.
+pub struct Layer<'a> {
+    /// `[outputs, inputs]`.
+    pub w: &'a Weights,
+    /// `[outputs]`.
+    pub bias: Option<&'a [f32]>,
+    /// What happens to the results.
+    pub then: Then,
+    /// `[rows, outputs]`.
+    pub y: &'a mut [f32],
+}
+
+/// [`linear`] of the same rows through several layers: the same bits, but where products are whole numbers rows are quantized
+/// once for all, and threads meet once.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn linear_each<const N: usize>(cpu: &Cpu, x: Rows<'_>, layers: [Layer<'_>; N]) {
+    let shape = tile::shape(cpu.isa().registers(), x.rows);
+    let layers = layers.map(|Layer { w, bias, then, y }| {
+        let outputs = w.outputs();
+        assert_eq!(
+            x.columns,
+            w.inputs(),
+            "columns of x must match the inputs of the weights"
+        );
+        assert_eq!(
+            Some(y.len()),
+            x.rows.checked_mul(outputs),
+            "numbers of y [{}, {outputs}]",
+            x.rows
+        );
+        if let Some(bias) = bias {
+            assert_eq!(bias.len(), outputs, "one bias an output");
+        }
+        let finish = Finish {
+            y: SharedMut::new(y),
+            rows: x.rows,
+            shape,
+            outputs,
+            bias,
+            then,
+        };
+        (w, finish)
+    });
+    if x.rows == 0 {
         return;
     }
-    let finish = Finish {
-        y: SharedMut::new(y),
-        rows: x.rows,
-        shape: tile::shape(cpu.isa().registers(), x.rows),
-        outputs: w.outputs(),
-        bias,
-        then,
-    };
-    let quads = k.div_ceil(QUAD);
-    match &w.form {
-        Form::F32(lines) => {
-            let lines = lines.as_chunks().0;
-            product(cpu, x, &finish, Some(lines), |i| &lines[i * quads..][..quads]);
-        }
-        Form::F16(lines) => {
-            let lines = lines.as_chunks().0;
-            product(cpu, x, &finish, None, |i| F16Panel(&lines[i * quads..][..quads]));
-        }
-        Form::Bf16(lines) => {
-            let lines = lines.as_chunks().0;
-            product(cpu, x, &finish, None, |i| Bf16Panel(&lines[i * quads..][..quads]));
-        }
-        Form::Codes(c) if cpu.compute() == Compute::Int8 => integer::product(cpu, x, c, &finish),
-        Form::Codes(c) => {
-            product(cpu, x, &finish, None, |i| c.panel(i));
+    let codes = layers.each_ref().map(|(w, _)| match &w.form {
+        Form::Codes(codes) if cpu.compute() == Compute::Int8 => Some(codes),
+        _ => None,
+    });
+    if let Some(&Some(first)) = codes.first()
+        && codes.iter().flatten().filter(|codes| codes.grouped_like(first)).count() == N
+    {
+        let finishes = layers.each_ref().map(|(_, finish)| finish);
+        return integer::product(cpu, x, &codes.map(|codes| codes.unwrap_or(first)), &finishes);
+    }
+    for ((w, finish), codes) in layers.iter().zip(codes) {
+        let quads = x.columns.div_ceil(QUAD);
+        match (&w.form, codes) {
+            (_, Some(codes)) => integer::product(cpu, x, &[codes], &[finish]),
+            (Form::F32(lines), _) => {
+                let lines = lines.as_chunks().0;
+                product(cpu, x, finish, Some(lines), |i| &lines[i * quads..][..quads]);
+            }
+            (Form::F16(lines), _) => {
+                let lines = lines.as_chunks().0;
+                product(cpu, x, finish, None, |i| F16Panel(&lines[i * quads..][..quads]));
+            }
+            (Form::Bf16(lines), _) => {
+                let lines = lines.as_chunks().0;
+                product(cpu, x, finish, None, |i| Bf16Panel(&lines[i * quads..][..quads]));
+            }
+            (Form::Codes(codes), None) => product(cpu, x, finish, None, |i| codes.panel(i)),
         }
     }
 }
 
-/// Quads of inputs of a pair of panels that stay in the first cache (24 KiB of its 32 or 48).
-const STRETCH: usize = 48;
+/// Quads of inputs, of all panels of a set together, that stay in the first cache (24 KiB of its 32 or 48).
+const STRETCH: usize = 96;
 
 /// Quads of the panels that a thread keeps converted (512 KiB).
 const GROUP_QUADS: usize = 2048;
@@ -375,9 +413,9 @@ impl Op for Block<'_> {
     fn run<S: Simd>(self, s: S) {
         // More than one tile of rows: the greatest tile.
         if S::REGISTERS >= 32 {
-            block::<S, 12, 2>(s, self)
+            block::<S, TILE_ROWS, 4>(s, self)
         } else {
-            block::<S, 6, 1>(s, self)
+            block::<S, TILE_ROWS, 1>(s, self)
         }
     }
 }
@@ -397,7 +435,7 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
     let sums = sums.as_chunks_mut::<R>().0.as_chunks_mut::<P>().0;
     let mut start = 0;
     loop {
-        let end = (start + STRETCH).min(quads);
+        let end = (start + STRETCH / P).min(quads);
         for first in (0..panels.len()).step_by(P) {
             // Past the last panel the last one is computed again, and dropped.
             let set = std::array::from_fn(|p| {
@@ -479,46 +517,84 @@ impl Op for Store<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        match self.finish.then {
+            Then::Store => self.panels::<S, Stored>(s),
+            Then::Gelu => self.panels::<S, ThroughGelu>(s),
+            Then::Add => self.panels::<S, Added>(s),
+        }
+    }
+}
+
+impl Store<'_> {
+    #[inline(always)]
+    fn panels<S: Simd, E: Ending>(&self, s: S) {
         let Finish {
             y,
             rows,
             shape: (tile_rows, _),
             outputs,
-            bias: all_biases,
-            then,
+            bias: biases,
+            ..
         } = self.finish;
-        for p in 0..self.panels {
-            let column = (self.first_panel + p) * LANES;
+        let rows = (*tile_rows).min(rows - self.first_row);
+        for (panel, lines) in self.tile.chunks_exact(*tile_rows).take(self.panels).enumerate() {
+            let column = (self.first_panel + panel) * LANES;
             let width = LANES.min(outputs - column);
-            let mut bias = [0.0; LANES];
-            if let Some(all) = all_biases {
-                bias[..width].copy_from_slice(&all[column..][..width]);
+            // Where there is none: what changes no number, not even -0.
+            let mut bias = [-0.0; LANES];
+            if let Some(biases) = biases {
+                match biases[column..].first_chunk() {
+                    Some(whole) => bias = *whole,
+                    None => bias[..width].copy_from_slice(&biases[column..]),
+                }
             }
-            for r in 0..*tile_rows.min(&(rows - self.first_row)) {
-                let start = (self.first_row + r) * outputs + column;
+            let bias = s.load(&bias);
+            for (r, line) in lines[..rows].iter().enumerate() {
+                let result = s.add(s.load(&line.0), bias);
                 // SAFETY: one task computes this tile, and tiles do not overlap in y.
-                let y = unsafe { y.slice(start, width) };
-                let mut result = s.load(&self.tile[p * tile_rows + r].0);
-                if all_biases.is_some() {
-                    result = s.add(result, s.load(&bias));
-                }
-                if *then == Then::Gelu {
-                    result = gelu_lanes(s, result);
-                }
+                let y = unsafe { y.slice((self.first_row + r) * outputs + column, width) };
                 if let Ok(y) = <&mut [f32; LANES]>::try_from(&mut *y) {
-                    if *then == Then::Add {
-                        result = s.add(s.load(y), result);
-                    }
-                    s.store(result, y);
+                    E::end(s, result, y);
                 } else {
-                    let mut lanes = [0.0; LANES];
-                    s.store(result, &mut lanes);
-                    for (y, result) in y.iter_mut().zip(lanes) {
-                        *y = if *then == Then::Add { *y + result } else { result };
-                    }
+                    let mut whole = [0.0; LANES];
+                    whole[..width].copy_from_slice(y);
+                    E::end(s, result, &mut whole);
+                    y.copy_from_slice(&whole[..width]);
                 }
             }
         }
+    }
+}
+
+/// A [`Then`].
+trait Ending {
+    fn end<S: Simd>(s: S, result: S::F, y: &mut [f32; LANES]);
+}
+
+struct Stored;
+
+impl Ending for Stored {
+    #[inline(always)]
+    fn end<S: Simd>(s: S, result: S::F, y: &mut [f32; LANES]) {
+        s.store(result, y);
+    }
+}
+
+struct ThroughGelu;
+
+impl Ending for ThroughGelu {
+    #[inline(always)]
+    fn end<S: Simd>(s: S, result: S::F, y: &mut [f32; LANES]) {
+        s.store(gelu_lanes(s, result), y);
+    }
+}
+
+struct Added;
+
+impl Ending for Added {
+    #[inline(always)]
+    fn end<S: Simd>(s: S, result: S::F, y: &mut [f32; LANES]) {
+        s.store(s.add(s.load(y), result), y);
     }
 }
 

@@ -91,6 +91,11 @@ pub(crate) struct CodePanel<'a> {
 }
 
 impl Codes {
+    /// Whether the same inputs share scales.
+    pub(crate) fn grouped_like(&self, other: &Self) -> bool {
+        (self.groups, self.group_runs) == (other.groups, other.group_runs)
+    }
+
     #[inline(always)]
     pub(crate) fn panel(&self, i: usize) -> CodePanel<'_> {
         let groups = i * self.groups..(i + 1) * self.groups;

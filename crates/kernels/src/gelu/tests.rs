@@ -29,7 +29,7 @@ fn within_its_bound(cpu: &Cpu) {
         .collect();
     let mut found = inputs.clone();
     gelu(cpu, &mut found);
-    assert_within(&found, &expected, |i| 5e-7_f64.max(1.2e-7 * expected[i].abs()));
+    assert_within(&found, &expected, |i| 1e-7_f64.max(1.2e-7 * expected[i].abs()));
 }
 
 fn the_ends_are_exact(cpu: &Cpu) {

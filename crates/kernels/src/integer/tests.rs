@@ -1,4 +1,4 @@
-use crate::linear::{Rows, Then, linear};
+use crate::linear::{Layer, Rows, Then, linear, linear_each};
 use crate::testing::{Random, assert_same_bits, assert_within, fused, on_every_isa, poison_scratch};
 use crate::{Compute, Cpu, Isa, Weights};
 
@@ -69,6 +69,7 @@ on_every_isa!(
     any_shape_is_right,
     every_row_alone_is_the_same,
     results_take_bias_gelu_and_residual,
+    several_layers_at_once_are_the_same,
     extremes_are_right,
     nothing_is_read_past_the_end,
 );
@@ -123,6 +124,46 @@ fn results_take_bias_gelu_and_residual(cpu: &Cpu) {
         let mut through_gelu = biased;
         crate::gelu(cpu, &mut through_gelu);
         assert_same_bits(&run(cpu, x, &w, Some(&bias), Then::Gelu), &through_gelu);
+    }
+}
+
+/// Layers of one grouping, which share the quantized rows, and of two, which cannot.
+fn several_layers_at_once_are_the_same(cpu: &Cpu) {
+    let mut random = Random(26);
+    for group in [64, 32] {
+        for m in [1, 3, 5, 50] {
+            let (k, outputs) = (192, [40, 17, 130]);
+            let forms = [(5, 64), (8, group), (3, 64)];
+            let w = std::array::from_fn::<_, 3, _>(|i| weights(forms[i].0, forms[i].1, outputs[i], k, &mut random));
+            let (x, bias) = (random.numbers(m * k), random.numbers(outputs[1]));
+            let x = Rows::new(&x, m, k);
+            let [mut a, mut b, mut c] = outputs.map(|n| vec![f32::NAN; m * n]);
+            c.fill(0.5);
+            let layers = [
+                Layer {
+                    w: &w[0],
+                    bias: None,
+                    then: Then::Gelu,
+                    y: &mut a,
+                },
+                Layer {
+                    w: &w[1],
+                    bias: Some(&bias),
+                    then: Then::Store,
+                    y: &mut b,
+                },
+                Layer {
+                    w: &w[2],
+                    bias: None,
+                    then: Then::Add,
+                    y: &mut c,
+                },
+            ];
+            linear_each(&int8(cpu), x, layers);
+            assert_same_bits(&a, &run(cpu, x, &w[0], None, Then::Gelu));
+            assert_same_bits(&b, &run(cpu, x, &w[1], Some(&bias), Then::Store));
+            assert_same_bits(&c, &run(cpu, x, &w[2], None, Then::Add));
+        }
     }
 }
 

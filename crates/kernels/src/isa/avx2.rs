@@ -28,6 +28,26 @@ fn enter_vnni<O: Op, const VNNI: bool>(isa: Avx2<VNNI>, op: O) -> O::Output {
     op.run(isa)
 }
 
+/// The tree of [`Simd::sum`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn sum([low, high]: [__m256; 2]) -> f32 {
+    let eight = _mm256_add_ps(low, high);
+    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+}
+
+/// The tree of [`Simd::greatest`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn greatest([low, high]: [__m256; 2]) -> f32 {
+    let eight = _mm256_max_ps(low, high);
+    let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+    let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+}
+
 /// An intrinsic that touches registers only.
 macro_rules! registers {
     ($intrinsic:expr) => {{
@@ -256,6 +276,16 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         let high = registers!(_mm256_slli_epi32::<23>(bits[1]));
         let shifted = [low, high];
         halves!(_mm256_castsi256_ps, shifted)
+    }
+
+    #[inline(always)]
+    fn sum(self, v: Self::F) -> f32 {
+        registers!(sum(v))
+    }
+
+    #[inline(always)]
+    fn greatest(self, v: Self::F) -> f32 {
+        registers!(greatest(v))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Op, Simd};
+use super::{LANES, Op, Simd, avx2};
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI: every CPU since Ice Lake and Zen 4.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -202,4 +202,20 @@ impl Simd for Avx512 {
         let shifted = registers!(_mm512_slli_epi32::<23>(bits));
         registers!(_mm512_castsi512_ps(shifted))
     }
+
+    #[inline(always)]
+    fn sum(self, v: Self::F) -> f32 {
+        registers!(avx2::sum(halves(v)))
+    }
+
+    #[inline(always)]
+    fn greatest(self, v: Self::F) -> f32 {
+        registers!(avx2::greatest(halves(v)))
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn halves(v: __m512) -> [__m256; 2] {
+    [_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)]
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Cpu;
-use crate::testing::{assert_same_bits, on_every_isa};
+use crate::testing::{Random, assert_same_bits, on_every_isa};
 
 #[test]
 fn an_unknown_name_is_answered_with_the_known_ones() {
@@ -108,6 +108,17 @@ fn lanes_add_and_compare(cpu: &Cpu) {
         let mut lanes = std::array::from_fn(|i| -(i as f32));
         lanes[at] = 3.0;
         assert_eq!(cpu.isa().run(Reduce(lanes)), (-120.0 + at as f32 + 3.0, 3.0));
+    }
+    // Sums that round, and NaN, show the tree.
+    let mut random = Random(7);
+    for at in 0..2 * LANES {
+        let mut lanes: [f32; LANES] = random.numbers(LANES).try_into().unwrap();
+        if let Some(lane) = lanes.get_mut(at) {
+            *lane = f32::NAN;
+        }
+        let (sum, greatest) = cpu.isa().run(Reduce(lanes));
+        let scalar = Isa::from_name("scalar").unwrap().run(Reduce(lanes));
+        assert_same_bits(&[sum, greatest], &[scalar.0, scalar.1]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a transformer block is made of: self-attention, cross-attention and feed-forward, each normalised before and
 //! added to what came in.
 
-use kernels::{Cpu, KeyValue, Then};
+use kernels::{Cpu, KeyValue, Then, linear_each};
 
 use super::layers::{LayerNorm, Linear, Loader, rows};
 use crate::Result;
@@ -49,13 +49,12 @@ impl SelfAttention {
         } = buffers;
         self.norm.forward(cpu, x, resized(normed, x.len()));
         let input = rows(normed, self.heads.width);
-        self.heads
-            .query
-            .forward(cpu, input, Then::Store, resized(query, x.len()));
-        self.heads.key.forward(cpu, input, Then::Store, resized(key, x.len()));
-        self.heads
-            .value
-            .forward(cpu, input, Then::Store, resized(value, x.len()));
+        let layers = [
+            self.heads.query.to(Then::Store, resized(query, x.len())),
+            self.heads.key.to(Then::Store, resized(key, x.len())),
+            self.heads.value.to(Then::Store, resized(value, x.len())),
+        ];
+        linear_each(cpu, input, layers);
         attend(query, key, value, normed);
         self.heads
             .out
@@ -85,12 +84,11 @@ impl CrossAttention {
     pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], n_heads: usize, buffers: &mut Buffers) -> KeyValue {
         let Buffers { key, value, .. } = buffers;
         let input = rows(features, self.heads.width);
-        self.heads
-            .key
-            .forward(cpu, input, Then::Store, resized(key, features.len()));
-        self.heads
-            .value
-            .forward(cpu, input, Then::Store, resized(value, features.len()));
+        let layers = [
+            self.heads.key.to(Then::Store, resized(key, features.len())),
+            self.heads.value.to(Then::Store, resized(value, features.len())),
+        ];
+        linear_each(cpu, input, layers);
         KeyValue::whole(cpu, n_heads, self.heads.width / n_heads, key, value)
     }
 

@@ -1,6 +1,6 @@
 //! The layers Whisper is made of. Dense and quantized weights differ inside [`Weights`] and nowhere else.
 
-use kernels::{Compute, Cpu, Rows, Then, Weights, layer_norm, linear};
+use kernels::{Compute, Cpu, Layer, Rows, Then, Weights, layer_norm, linear, linear_each};
 
 use crate::Result;
 use crate::weights::{Checkpoint, Dense, Float, Matrix};
@@ -54,7 +54,17 @@ impl Linear {
 
     /// `x` `[rows, inputs]` to `y` `[rows, outputs]`.
     pub(super) fn forward(&self, cpu: &Cpu, x: Rows<'_>, then: Then, y: &mut [f32]) {
-        linear(cpu, x, &self.weight, self.bias.as_deref(), then, y);
+        linear_each(cpu, x, [self.to(then, y)]);
+    }
+
+    /// The same as an operand of [`linear_each`].
+    pub(super) fn to<'a>(&'a self, then: Then, y: &'a mut [f32]) -> Layer<'a> {
+        Layer {
+            w: &self.weight,
+            bias: self.bias.as_deref(),
+            then,
+            y,
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
