@@ -389,7 +389,8 @@ pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
     tile: &mut [Line],
 ) {
     tile.fill(Line::ZERO);
-    let tile = tile.as_chunks_mut::<R>().0;
+    let tile: &mut [[Line; R]] = tile.as_chunks_mut().0;
+    let tile: &mut [[Line; R]; P] = &mut tile.as_chunks_mut().0[0];
     let group_runs = panels[0].group_runs;
     for (group, factors) in factors.iter().enumerate() {
         let mut sums = [[s.chain(0.0); R]; P];
@@ -416,14 +417,18 @@ pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
                 }
             }
         }
+        // Loaded before they are used: a loop that may panic is not unrolled, and the sums would go through memory.
+        let mut scales = [s.load(&panels[0].scales[group].0); P];
+        let mut biases = [s.load(&panels[0].biases[group].0); P];
+        for p in 1..P {
+            scales[p] = s.load(&panels[p].scales[group].0);
+            biases[p] = s.load(&panels[p].biases[group].0);
+        }
         for p in 0..P {
-            let (scale, bias) = (s.load(&panels[p].scales[group].0), s.load(&panels[p].biases[group].0));
             for r in 0..R {
                 let sum = s.load(&tile[p][r].0);
-                s.store(
-                    add_group(s, sum, sums[p][r], scale, bias, &factors[r]),
-                    &mut tile[p][r].0,
-                );
+                let sum = add_group(s, sum, sums[p][r], scales[p], biases[p], &factors[r]);
+                s.store(sum, &mut tile[p][r].0);
             }
         }
     }
