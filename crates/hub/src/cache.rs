@@ -47,12 +47,13 @@ pub struct DiskUse {
 }
 
 impl Cache {
-    /// The cache at `root`, made absolute, so that its paths stay true when the current folder changes. (On Windows an existing one
-    /// gets the form that allows long paths.)
+    /// The cache at `root`, made absolute, so that its paths stay true when the current folder changes.
+    ///
+    /// On Windows this also lets them be longer than 260 characters: the standard library hands long absolute paths to the system in the
+    /// form `\\?\C:\...`, while users and other programs, which may not understand that form, see the plain one.
     pub fn new(root: impl Into<PathBuf>) -> Cache {
         let root = root.into();
-        let long = if cfg!(windows) { root.canonicalize().ok() } else { None };
-        let root = long.or_else(|| std::path::absolute(&root).ok()).unwrap_or(root);
+        let root = std::path::absolute(&root).unwrap_or(root);
         Cache { root }
     }
 
@@ -108,7 +109,9 @@ impl Cache {
         let repo = RepoDir::new(&self.root, repo);
         let mut total = DiskUse::default();
         let mut shared = HashSet::new();
-        for (path, meta) in tree_of(&repo.blobs()).into_iter().chain(tree_of(&repo.snapshots())) {
+        let (blobs, mut files) = (tree_of(&repo.blobs()), tree_of(&repo.snapshots()));
+        files.retain(|file| second_name(file, &blobs).is_none());
+        for (path, meta) in blobs.into_iter().chain(files) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if meta.is_file() && partial_of(&name).is_some() {
                 total.partial += meta.len();
@@ -153,6 +156,18 @@ pub(crate) fn tree_of(dir: &Path) -> Vec<(PathBuf, Metadata)> {
         }
     }
     out
+}
+
+/// The blob that a file of a snapshot is another name of: what there is where symbolic links cannot be made and hard ones can.
+pub(crate) fn second_name<'a>(
+    (file, meta): &(PathBuf, Metadata),
+    blobs: &'a [(PathBuf, Metadata)],
+) -> Option<&'a Path> {
+    let is_same = |(blob, other): &&(PathBuf, Metadata)| {
+        other.is_file() && other.len() == meta.len() && same_file::is_same_file(blob, file).unwrap_or(false)
+    };
+    let blob = blobs.iter().filter(|_| meta.is_file()).find(is_same)?;
+    Some(&blob.0)
 }
 
 /// The model in the first of these caches that has it complete.

@@ -149,7 +149,7 @@ impl Cache {
                 rename(&System, &part, &blob)?;
             }
             drop(lock);
-            place::pointer(&System, &repo, &source.commit, path, digest, *size)?;
+            place::pointer(&System, &repo, &source.commit, path, (digest, *size), true)?;
         }
         if let Some(tree) = &source.tree {
             let complete = tree.iter().all(|(path, _)| repo.pointer(&source.commit, path).exists());

@@ -33,6 +33,16 @@ pub(crate) trait Disk: Debug + Send + Sync {
         made
     }
 
+    /// Another name for the same content, which takes no room and on Windows no special right.
+    fn hard_link(&self, original: &Path, link: &Path) -> io::Result<()> {
+        fs::hard_link(original, link)
+    }
+
+    /// Whether names that differ only by case are the same name. Both systems can be set otherwise; few are.
+    fn folds_case(&self) -> bool {
+        cfg!(any(target_os = "macos", windows))
+    }
+
     /// `false` while another process holds the lock.
     fn try_lock(&self, file: &File) -> io::Result<bool> {
         match file.try_lock() {

@@ -152,8 +152,8 @@ impl Hub {
         work: impl FnOnce(&Job, &Progress) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let client = Client::new(&self.settings, request.repo.as_str())?;
-        if let Some(twin) = cache.case_twin(&request.repo)
-            && cfg!(any(target_os = "macos", windows))
+        if self.settings.disk.folds_case()
+            && let Some(twin) = cache.case_twin(&request.repo)
         {
             events(Event::Warning(format!(
                 "{} and {twin} share a folder on this system",
@@ -409,7 +409,7 @@ fn place_content(job: &Job, commit: &Commit, files: &[&Want], all: &[Want]) -> R
     let Want { digest, size, .. } = files[0];
     job.fetch(files[0])?;
     for want in files {
-        place::pointer(&*job.disk, &job.dir, commit, &want.path, digest, *size)?;
+        place::pointer(&*job.disk, &job.dir, commit, &want.path, (digest, *size), want.repair)?;
         want.done.store(*size, Ordering::Relaxed);
         if let Some(file) = all.iter().position(|other| other.path == want.path) {
             job.tell(Event::Finished { file });

@@ -120,6 +120,9 @@ impl FromStr for Revision {
             if segment.is_empty() || segment.starts_with('.') || segment.ends_with('.') || segment.ends_with(".lock") {
                 return fail("no empty part, none that begins or ends with `.` or ends with `.lock`");
             }
+            if cfg!(windows) && refused_by_windows(segment) {
+                return fail("Windows does not allow this name");
+            }
         }
         Ok(Revision(text.to_owned()))
     }

@@ -1,6 +1,6 @@
 //! Putting verified content where a cache wants it: links, references, listings. Each step is whole or not at all.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -22,10 +22,13 @@ pub(crate) fn prepare(disk: &dyn Disk, repo: &RepoDir) -> Result<()> {
     create_dir(&repo.blobs())?;
     create_dir(&repo.snapshots())?;
     let tag = repo.cache().join("CACHEDIR.TAG");
-    if !tag.exists() {
-        replace(disk, &tag, CACHEDIR_TAG.as_bytes(), false)?;
+    if tag.metadata().is_ok_and(|meta| meta.len() > 0) {
+        return Ok(());
     }
-    Ok(())
+    // Nobody reads it for its content but us: an empty one, of a process that was killed here, is written again.
+    File::create(&tag)
+        .and_then(|mut file| disk.write(&mut file, CACHEDIR_TAG.as_bytes()))
+        .map_err(Error::io("write", &tag))
 }
 
 /// The disk must have room before the first byte comes.
@@ -51,19 +54,20 @@ pub(crate) fn has_blob(repo: &RepoDir, digest: &Digest, size: u64) -> bool {
     meta.is_file() && meta.len() == size && inside()
 }
 
-/// Puts a file into a snapshot: a link to its content, or the content itself where links cannot be made.
+/// Puts a file into a snapshot: a link to its content, or the content itself where links cannot be made. A `doubtful` file of the right
+/// size is replaced; otherwise it passes for the form without links.
 pub(crate) fn pointer(
     disk: &dyn Disk,
     repo: &RepoDir,
     commit: &Commit,
     path: &FilePath,
-    digest: &Digest,
-    size: u64,
+    (digest, size): (&Digest, u64),
+    doubtful: bool,
 ) -> Result<()> {
     let pointer = repo.pointer(commit, path);
     match locate(repo, commit, path) {
         Ok(found) if found.digest == Some(*digest) => return Ok(()),
-        Ok(found) if found.digest.is_none() && found.len == size => return Ok(()), // the form without links
+        Ok(found) if found.digest.is_none() && found.len == size && !doubtful => return Ok(()),
         _ => {}
     }
     create_dir(pointer.parent().unwrap_or(repo.dir()))?;
@@ -71,28 +75,23 @@ pub(crate) fn pointer(
     // A link made beside the blobs and renamed: whoever loads the model sees the old file or the new one, and a scan of the snapshot
     // never sees a stray. (The text of a link does not care where the link is made.)
     let temporary = sibling(&repo.blob(digest), "tmp");
-    match disk.symlink(&target, &temporary) {
-        Ok(()) => {
-            let done = rename(disk, &temporary, &pointer);
-            if done.is_err() {
-                let _ = fs::remove_file(&temporary);
-            }
-            done
-        }
+    let done = match disk.symlink(&target, &temporary) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::StorageFull => Err(Error::io("link", &pointer)(error)),
-        Err(_) => copy(disk, &repo.blob(digest), &temporary, &pointer),
-    }
+        Err(_) => without_link(disk, &repo.blob(digest), &temporary).map_err(Error::io("copy to", &pointer)),
+    };
+    let done = done.and_then(|()| rename(disk, &temporary, &pointer));
+    let _ = fs::remove_file(&temporary); // renaming one name of a file to another one of it leaves both
+    done
 }
 
-/// No right to make links (Windows), no links at all (exFAT): a copy, as huggingface_hub makes one.
-fn copy(disk: &dyn Disk, from: &Path, temporary: &Path, to: &Path) -> Result<()> {
-    let done = fs::copy(from, temporary)
-        .map_err(Error::io("copy to", to))
-        .and_then(|_| rename(disk, temporary, to));
-    if done.is_err() {
-        let _ = fs::remove_file(temporary);
+/// No right to make symbolic links (Windows), no links at all (exFAT): a second name for the blob, else a copy of it.
+fn without_link(disk: &dyn Disk, blob: &Path, to: &Path) -> std::io::Result<()> {
+    let is_own = blob.symlink_metadata()?.is_file(); // what is in the shared store stays its own
+    if is_own && disk.hard_link(blob, to).is_ok() {
+        return Ok(());
     }
-    done
+    fs::copy(blob, to).map(drop)
 }
 
 /// Notes the commit of a branch or tag, if it is another than before. The last step of a download: until then the old one counts.

@@ -7,7 +7,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cache::{Cache, tree_of};
+use crate::cache::{Cache, second_name, tree_of};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::inspect::names;
@@ -44,10 +44,15 @@ impl Cache {
     /// What could be removed from a model's folder without harm, sorted by path.
     pub fn garbage(&self, repo: &RepoId) -> Vec<Garbage> {
         let repo = RepoDir::new(self.root(), repo);
-        let linked: HashSet<String> = tree_of(&repo.snapshots())
-            .iter()
-            .filter_map(|(path, _)| Some(fs::read_link(path).ok()?.file_name()?.to_string_lossy().into_owned()))
-            .collect();
+        let blobs = tree_of(&repo.blobs());
+        let name_of_blob = |file: &(PathBuf, Metadata)| {
+            let blob = match second_name(file, &blobs) {
+                Some(blob) => blob.to_owned(),
+                None => fs::read_link(&file.0).ok()?,
+            };
+            Some(blob.file_name()?.to_string_lossy().into_owned())
+        };
+        let linked: HashSet<String> = tree_of(&repo.snapshots()).iter().filter_map(name_of_blob).collect();
         let mut out = Vec::new();
         for name in names(&repo.blobs()) {
             let path = repo.blobs().join(&name);

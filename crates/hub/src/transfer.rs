@@ -23,6 +23,7 @@ use crate::place::has_blob;
 use crate::settings::Flow;
 use part::Part;
 pub(crate) use part::longest_part;
+pub(crate) use stream::stream;
 
 /// What all transfers of one download share.
 pub(crate) struct Job {
@@ -125,7 +126,7 @@ impl Job {
             })?;
             let whole = part.len == want.size || {
                 let Part { file, path, len } = &mut *part;
-                stream::stream(self, want, *len, &mut |bytes| {
+                stream(self, want, *len, &mut |bytes| {
                     self.disk.write(file, bytes).map_err(Error::io("write", path))?;
                     *len += bytes.len() as u64;
                     hasher.update(bytes);

@@ -28,12 +28,33 @@ impl Disk for Small {
     }
 }
 
+/// Windows without the right to make symbolic links; or, without `hard` links either, a stick.
 #[derive(Debug)]
-struct NoLinks;
+struct NoLinks {
+    hard: bool,
+}
 
 impl Disk for NoLinks {
     fn symlink(&self, _: &Path, _: &Path) -> io::Result<()> {
         Err(ErrorKind::PermissionDenied.into())
+    }
+
+    fn hard_link(&self, original: &Path, link: &Path) -> io::Result<()> {
+        if self.hard {
+            fs::hard_link(original, link)
+        } else {
+            Err(ErrorKind::Unsupported.into())
+        }
+    }
+}
+
+/// macOS and Windows.
+#[derive(Debug)]
+struct FoldsCase;
+
+impl Disk for FoldsCase {
+    fn folds_case(&self) -> bool {
+        true
     }
 }
 
@@ -89,7 +110,6 @@ fn full() {
 #[test]
 #[cfg(target_os = "linux")]
 fn full_for_real() {
-    use std::io::Write as _;
     let (mut bench, _) = Bench::with_model(4 * MB);
     let cache = bench.cache().root().to_path_buf();
     fs::create_dir(&cache).unwrap();
@@ -98,12 +118,7 @@ fn full_for_real() {
         .arg(&cache)
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        writeln!(
-            io::stderr(),
-            "skipped: full_for_real: no file system can be mounted here"
-        )
-        .unwrap();
-        return;
+        return skipped("full_for_real", "no file system can be mounted here");
     }
     let preflight = bench.pull().unwrap_err();
     let seen = bench.hub.count("/resolve/");
@@ -126,6 +141,38 @@ fn full_for_real() {
     assert_eq!(seen, 0);
     assert!(written.is_disk_full(), "{written}");
     assert!(parts.is_empty());
+}
+
+/// (22) The real thing: a warm cache on a file system that is read-only, where one can be mounted.
+#[test]
+#[cfg(target_os = "linux")]
+fn read_only_for_real() {
+    let (mut bench, weights) = Bench::with_model(MB);
+    let cache = bench.cache().root().to_path_buf();
+    fs::create_dir(&cache).unwrap();
+    let mount = |options: &str| {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&cache);
+        mount.output().is_ok_and(|output| output.status.success())
+    };
+    if !mount("size=8m") {
+        return skipped("read_only_for_real", "no file system can be mounted here");
+    }
+    let cold = bench.pull().is_ok() && mount("remount,ro");
+    let warm = [Freshness::Cached, Freshness::Newest].map(|freshness| bench.get(&request(REPO), freshness));
+    let repaired = bench
+        .client()
+        .repair(&bench.cache(), &request(REPO), &Cancel::new(), &mut |_| {});
+    bench.hub.model("org/other", 4096);
+    let other = bench.get(&request("org/other"), Freshness::Cached);
+    std::process::Command::new("umount").arg(&cache).status().unwrap();
+    assert!(cold);
+    for snapshot in warm {
+        assert_eq!(snapshot.unwrap().fetched, 0);
+    }
+    assert_eq!(repaired.unwrap().state, State::Verified);
+    assert!(matches!(other.unwrap_err(), crate::Error::Io { .. }));
+    assert!(!weights.is_empty());
 }
 
 /// (22) A warm cache may be read-only; a cold one is an error; odd places work.
@@ -178,30 +225,73 @@ fn odd_places() {
     }
 }
 
-/// (23) No right to make links: real files, found again, verified by the listing.
+/// (23) No right to make symbolic links: hard ones, which take no room, else copies; found again, verified by the listing, mended.
 #[test]
 fn without_links() {
-    let (mut bench, weights) = Bench::with_model(MB);
-    bench.disk(NoLinks);
-    let snapshot = bench.pull().unwrap();
-    assert_eq!(weights_of(&snapshot), weights);
-    assert!(!snapshot.dir.join("weights.safetensors").is_symlink());
-    bench.assert_clean();
-    bench.hub.forget();
-    assert_eq!(bench.pull().unwrap().fetched, 0);
-    let verify = |bench: &Bench| {
-        bench
-            .cache()
-            .inspect(&request(REPO), Depth::Hash, &Cancel::new(), &mut |_| {})
-            .unwrap()
-            .state
-    };
-    assert_eq!(verify(&bench), State::Verified);
-    // As huggingface_hub leaves it: the content moved, nothing in `blobs`.
-    fs::remove_dir_all(bench.repo().blobs()).unwrap();
-    assert_eq!(verify(&bench), State::Verified);
-    fs::write(snapshot.dir.join("config.json"), "{\"n_mels\": 90, \"n_vocab\": 51865}").unwrap();
-    assert_eq!(verify(&bench), State::Corrupt);
+    for hard in [true, false] {
+        let (mut bench, weights) = Bench::with_model(MB);
+        bench.disk(NoLinks { hard });
+        let snapshot = bench.pull().unwrap();
+        assert_eq!(weights_of(&snapshot), weights);
+        assert!(!snapshot.dir.join("weights.safetensors").is_symlink());
+        bench.assert_clean();
+        bench.hub.forget();
+        assert_eq!(bench.pull().unwrap().fetched, 0);
+        let verify = |bench: &Bench| {
+            bench
+                .cache()
+                .inspect(&request(REPO), Depth::Hash, &Cancel::new(), &mut |_| {})
+                .unwrap()
+                .state
+        };
+        assert_eq!(verify(&bench), State::Verified);
+        // Hard links count once, and their blobs are not to be pruned; copies take room twice.
+        let repo = REPO.parse().unwrap();
+        let once = snapshot.fetched;
+        assert_eq!(
+            bench.cache().disk_use(&repo).own,
+            if hard { once } else { 2 * once },
+            "hard links: {hard}"
+        );
+        for blob in bench.blobs() {
+            let blob = File::options()
+                .write(true)
+                .open(bench.repo().blobs().join(blob))
+                .unwrap();
+            blob.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
+        assert_eq!(bench.cache().garbage(&repo).is_empty(), hard);
+        // Damage that the size does not show, in the snapshot's file: mended there.
+        let mut damaged = weights.clone();
+        damaged[MB / 2] ^= 1;
+        fs::write(snapshot.dir.join("weights.safetensors"), damaged).unwrap();
+        assert_eq!(verify(&bench), State::Corrupt);
+        let repaired = bench
+            .client()
+            .repair(&bench.cache(), &request(REPO), &Cancel::new(), &mut |_| {});
+        assert_eq!(repaired.unwrap().state, State::Verified);
+        assert_eq!(weights_of(&snapshot), weights);
+        bench.assert_clean();
+        // As huggingface_hub leaves it: the content moved, nothing in `blobs`.
+        fs::remove_dir_all(bench.repo().blobs()).unwrap();
+        assert_eq!(verify(&bench), State::Verified);
+        fs::write(snapshot.dir.join("config.json"), "{\"n_mels\": 90, \"n_vocab\": 51865}").unwrap();
+        assert_eq!(verify(&bench), State::Corrupt);
+    }
+}
+
+/// (23) Where case does not tell names apart, two ids share a folder: said before anything is fetched into it.
+#[test]
+fn case_is_folded() {
+    for (twin, warned) in [("Org/Whisper", true), ("org/other", false)] {
+        let (mut bench, _) = Bench::with_model(MB);
+        bench.disk(FoldsCase);
+        fs::create_dir_all(RepoDir::new(bench.cache().root(), &twin.parse().unwrap()).dir()).unwrap();
+        bench.pull().unwrap();
+        let is_warning =
+            |event: &Event| matches!(event, Event::Warning(text) if text.contains(twin) && text.contains(REPO));
+        assert_eq!(bench.events.iter().any(is_warning), warned, "{twin}");
+    }
 }
 
 /// (17) No locks on this file system: the work goes on, other people's parts stay theirs.
@@ -216,6 +306,34 @@ fn without_locks() {
     write(part.clone(), &weights[..1000]);
     assert_eq!(weights_of(&bench.pull().unwrap()), weights);
     assert!(part.exists());
+}
+
+/// (17) Two at once and no locks: each takes a part of its own, both succeed, the content is right.
+#[test]
+fn two_at_once_without_locks() {
+    let (mut bench, weights) = Bench::with_model(4 * MB);
+    bench.disk(NoLocks);
+    bench.hub.rule(
+        "storage:",
+        None,
+        fakehub::Fault {
+            rate: Some(8 << 20),
+            ..fakehub::Fault::default()
+        },
+    );
+    std::thread::scope(|scope| {
+        let pull = || {
+            bench
+                .client()
+                .snapshot(&request(REPO), Freshness::Newest, &Cancel::new(), &mut |_| {})
+        };
+        let both = [scope.spawn(pull), scope.spawn(pull)];
+        for one in both {
+            assert_eq!(weights_of(&one.join().unwrap().unwrap()), weights);
+        }
+    });
+    assert_eq!(bench.hub.count("/cdn/"), 2);
+    bench.assert_clean();
 }
 
 /// (24) Files are as the umask says, locks for the group, listings for their owner; (36) the layout is huggingface_hub's, by name.

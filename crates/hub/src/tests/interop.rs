@@ -3,7 +3,6 @@
 //! Both generations of the package are installed with pip, once, below the build folder; `HUB_TEST_PYTHON` names other interpreters
 //! (separated by `:`) that have it. Where pip cannot, the tests are skipped, and say so.
 
-use std::io::Write as _;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -33,7 +32,7 @@ fn pythons(test: &str) -> Vec<(String, String)> {
             .collect()
     });
     found.clone().unwrap_or_else(|reason| {
-        writeln!(std::io::stderr(), "skipped: {test}: {reason}").unwrap();
+        skipped(test, reason);
         Vec::new()
     })
 }
@@ -130,6 +129,14 @@ fn python_finds_ours() {
             let n = if files == Files::All { 4 } else { 2 };
             assert_eq!(scan, format!("{REPO} {n} True 0 ['main']"), "{version}");
             assert!(bench.hub.seen().is_empty());
+        }
+        if !version.starts_with("0.") {
+            // What `hf cache verify` calls.
+            let verify = format!(
+                "from huggingface_hub import HfApi as A; v = A().verify_repo_checksums('{REPO}'); \
+                 print(v.checked_count, v.mismatches, v.missing_paths, v.extra_paths)"
+            );
+            assert_eq!(run(&python, &bench, &verify), "4 [] [] []", "{version}");
         }
         // Online it adds what we left out, and fetches nothing again.
         std::fs::remove_dir_all(bench.cache().root()).unwrap();

@@ -1,6 +1,5 @@
 //! Speed and memory against `curl`: `cargo test --release -p hub measure -- --ignored --nocapture`.
 
-use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,8 +13,7 @@ use super::*;
 fn throughput() {
     let root = Path::new("/dev/shm");
     if !root.is_dir() || Command::new("curl").arg("--version").output().is_err() {
-        writeln!(std::io::stderr(), "skipped: throughput: no /dev/shm or no curl").unwrap();
-        return;
+        return skipped("throughput", "no /dev/shm or no curl");
     }
     let (mut bench, _) = Bench::with_model(1000 * MB);
     bench.root = tempfile::tempdir_in(root).unwrap();

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::fakehub::{COMMIT, CONFIG, Fault, MB, Tripwire, noise, safetensors, sha256};
 use super::*;
+use crate::client::Client;
 use crate::error::Error;
 use crate::inspect::{Depth, State};
+use crate::transfer::{Job, Want, stream};
 
 fn status(status: u16, headers: &[(&str, &str)]) -> Fault {
     let headers = headers
@@ -133,6 +135,13 @@ fn refusals() {
         let error = bench.pull().unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    // Of most gated repositories anybody may see the listing, and only its readers the files.
+    bench.hub.clear_rules();
+    bench
+        .hub
+        .rule("/resolve/", None, status(403, &[("X-Error-Code", "GatedRepo")]));
+    let error = bench.pull().unwrap_err().to_string();
+    assert!(error.contains("accept its terms") && error.contains(REPO), "{error}");
     bench.hub.clear_rules();
     bench
         .hub
@@ -447,6 +456,86 @@ fn ranges() {
     bench.hub.rule("storage:", 1, status(416, &[]));
     assert_eq!(weights_of(&bench.pull().unwrap()), weights);
     bench.assert_clean();
+}
+
+/// (10) The server has other content now than the listing says, and admits it: not a byte of it is put behind what is there.
+#[test]
+fn other_content() {
+    let (mut bench, weights) = Bench::with_model(5 * MB);
+    let cut = Fault {
+        close_after: Some(2 * MB),
+        ..Fault::default()
+    };
+    bench.hub.rule("storage:", 1, cut);
+    bench.hub.rule("storage:", None, status(404, &[]));
+    bench.pull().unwrap_err();
+    bench.hub.clear_rules();
+    let other = safetensors(5 * MB, 2);
+    let files = [
+        ("config.json", CONFIG.to_vec(), false),
+        ("weights.safetensors", other.clone(), true),
+    ];
+    bench.hub.commit(REPO, "main", COMMIT, &files);
+    bench.hub.forget();
+    let error = bench.pull().unwrap_err().to_string();
+    assert!(
+        error.contains(&sha256(&weights)) && error.contains(&sha256(&other)),
+        "{error}"
+    );
+    assert!(bench.hub.seen().iter().all(|seen| !seen.storage || seen.status == 206));
+    assert_eq!(
+        bench.parts().len(),
+        1,
+        "for the day when the server comes to its senses"
+    );
+    bench.hub.model(REPO, 5 * MB);
+    assert_eq!(weights_of(&bench.pull().unwrap()), weights);
+    bench.assert_clean();
+}
+
+/// (13) The last bytes of more than four gigabytes: ranges are asked for and understood beyond 32 bits.
+#[test]
+fn beyond_four_gigabytes() {
+    let (bench, weights) = Bench::with_model(MB);
+    let (size, from) = ((5u64 << 30) + 5, (5u64 << 30) - 7);
+    let tail = weights[..12].to_vec();
+    let range = format!("bytes {from}-{}/{size}", size - 1);
+    let fault = Fault {
+        status: Some(206),
+        headers: vec![("Content-Range".into(), range)],
+        body: Some(tail.clone()),
+        ..Fault::default()
+    };
+    bench.hub.rule("storage:", None, fault);
+    let (events, _told) = std::sync::mpsc::channel();
+    let job = Job {
+        client: Client::new(&bench.settings, REPO).unwrap(),
+        disk: bench.settings.disk.clone(),
+        flow: bench.settings.flow.clone(),
+        repo: REPO.parse().unwrap(),
+        dir: bench.repo(),
+        cancel: Cancel::new(),
+        events,
+        wide: false.into(),
+        full: false.into(),
+        fetched: 0.into(),
+    };
+    let want = Want {
+        commit: COMMIT.parse().unwrap(),
+        path: "weights.safetensors".parse().unwrap(),
+        digest: sha256(&weights).parse().unwrap(),
+        size,
+        repair: false,
+        done: Arc::default(),
+    };
+    let mut got: Vec<u8> = Vec::new();
+    let whole = stream(&job, &want, from, &mut |bytes| {
+        got.extend(bytes);
+        Ok(())
+    });
+    assert!(whole.unwrap() && got == tail);
+    let asked = bench.hub.seen().into_iter().find_map(|seen| seen.range).unwrap();
+    assert_eq!(asked, format!("bytes={from}-"));
 }
 
 /// (11) Nobody asked for a compressed answer.

@@ -30,7 +30,7 @@ const PIECE: u64 = 1 << 20; // bytes handed to the writer at a time
 const GOOD_START: u64 = 64 << 10; // bytes after which a connection counts as working
 
 /// Fetches the bytes from `from` to the end and gives them to `sink` in order. `false`: what is before `from` cannot be right.
-pub(super) fn stream(job: &Job, want: &Want, from: u64, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
+pub(crate) fn stream(job: &Job, want: &Want, from: u64, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
     let state = State {
         next: from,
         written: from,
