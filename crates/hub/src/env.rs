@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::tree::read_small;
 
 /// Reads variables: the process's own ([`Env::process`]), or a test's. Empty counts as not set.
@@ -151,7 +151,7 @@ impl<'a> Env<'a> {
     /// Where a token holds what no header may: better said than sent.
     pub fn token(&self) -> Result<Option<Token>> {
         if let Some(token) = self.text("HF_TOKEN") {
-            return Token::new(&token).map(Some);
+            return Token::from("HF_TOKEN", &token).map(Some);
         }
         let path = self
             .expanded("HF_TOKEN_PATH")
@@ -160,7 +160,7 @@ impl<'a> Env<'a> {
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
         {
-            Some(token) if !token.trim().is_empty() => Token::new(&token).map(Some),
+            Some(token) if !token.trim().is_empty() => Token::from(&path.to_string_lossy(), &token).map(Some),
             _ => Ok(None),
         }
     }
@@ -172,12 +172,16 @@ impl Token {
     /// # Errors
     /// Where it could not stand in a header. The error does not show it.
     pub fn new(token: &str) -> Result<Token> {
+        Token::from("given", token)
+    }
+
+    fn from(place: &str, token: &str) -> Result<Token> {
         let token = token.trim();
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
             let reason = "it is empty or holds white space or other characters that no token has";
             return Err(Error::Name {
                 what: "token",
-                value: "(not shown)".into(),
+                value: format!("{} (not shown)", printable(place)),
                 reason,
             });
         }
@@ -273,6 +277,7 @@ mod tests {
         assert_eq!(token(&[("HF_HOME", home)]), Some(Token("hf_file".into())));
         assert_eq!(token(&[("HF_HOME", "/nowhere")]), None);
         let bad = with(&[("HF_TOKEN", "secret\r\nX: y")], |env| env.token()).unwrap_err();
+        assert!(bad.to_string().contains("HF_TOKEN"));
         assert!(!bad.to_string().contains("secret") && !format!("{bad:?}").contains("secret"));
         assert!(!format!("{:?}", Token("secret".into())).contains("secret"));
     }

@@ -20,14 +20,14 @@ pub enum Error {
         reason: &'static str,
     },
     /// The operating system refused a file operation.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was tried: "read", "rename to", ...
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// The system's answer.
-        source: io::Error,
+        error: io::Error, // said above, so it is no `source`, which would be said again
     },
     /// The disk has no room for what is asked.
     #[error("no room in {}: {needed} bytes needed, {free} free", dir.display())]
@@ -150,10 +150,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Turns a system error into ours, with what was tried on what.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        move |source| Error::Io {
+        move |error| Error::Io {
             action,
             path: path.to_path_buf(),
-            source,
+            error,
         }
     }
 
@@ -170,8 +170,8 @@ impl Error {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Error::DiskFull { .. } => true,
-            Error::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            Error::Io { error, .. } => {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             _ => false,
         }

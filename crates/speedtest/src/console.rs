@@ -142,9 +142,31 @@ impl Console {
         }
     }
 
+    /// A question that can be answered with yes or no at the terminal; `None` where there is none. Only a yes is one.
+    ///
+    /// # Errors
+    /// The terminal cannot be read.
+    pub(crate) fn ask(&self, question: impl Display) -> io::Result<Option<bool>> {
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Ok(None);
+        }
+        let question = question.to_string();
+        self.aside(|| eprint!("{}? [y/N] ", printable(&question)));
+        let mut answer = String::new();
+        if io::stdin().read_line(&mut answer)? == 0 {
+            eprintln!(); // Ctrl-D leaves the line open
+        }
+        Ok(Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")))
+    }
+
+    /// Whether anything but errors is said.
+    pub(crate) fn speaks(&self) -> bool {
+        self.level > Level::Quiet
+    }
+
     /// Whether progress is drawn.
     pub(crate) fn shows_bars(&self) -> bool {
-        self.level > Level::Quiet && io::stderr().is_terminal()
+        self.speaks() && io::stderr().is_terminal()
     }
 
     /// Makes messages step aside for a bar, or for the group that it belongs to, until the guard is dropped.

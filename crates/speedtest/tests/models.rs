@@ -1,71 +1,20 @@
 //! Models by name: downloaded, found, checked, mended; real processes against a fake Hub.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "the tests of the model store use the rest of it")]
-#[path = "../../hub/src/tests/fakehub.rs"]
-mod fakehub;
+#[path = "support/machine.rs"]
+mod machine;
 mod support;
 
 use std::fs;
 use std::path::PathBuf;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
-use fakehub::{COMMIT, FakeHub, Fault, Tripwire};
+use assert_cmd::assert::{Assert, OutputAssertExt as _};
+use machine::Machine;
+use machine::fakehub::{self, COMMIT, Fault, Tripwire};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const TINY: &str = "mlx-community/whisper-tiny-mlx-q4";
 const TINY_DENSE: &str = "mlx-community/whisper-tiny-mlx";
-
-/// A user's machine: a home, a folder of models, and a Hub.
-struct Machine {
-    hub: FakeHub,
-    home: TempDir,
-}
-
-impl Machine {
-    fn new() -> Machine {
-        Machine {
-            hub: FakeHub::start(),
-            home: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn models(&self) -> PathBuf {
-        self.home.path().join("models")
-    }
-
-    fn shared(&self) -> PathBuf {
-        self.home.path().join(".cache/huggingface/hub")
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::from_std(support::program());
-        for variable in [
-            "HF_HUB_CACHE",
-            "HUGGINGFACE_HUB_CACHE",
-            "HF_HOME",
-            "HF_HUB_OFFLINE",
-            "XDG_CACHE_HOME",
-        ] {
-            command.env_remove(variable);
-        }
-        command
-            .args(line.split_whitespace())
-            .current_dir(self.home.path())
-            .env("HOME", self.home.path())
-            .env("HF_ENDPOINT", self.hub.url())
-            .env("HF_TOKEN", "hf_secret")
-            .env("NO_PROXY", "127.0.0.1")
-            .env("WHISPER_SPEEDTEST_MODELS", self.models());
-        command
-    }
-
-    fn run(&self, line: &str) -> Assert {
-        self.command(line).assert()
-    }
-}
 
 fn stderr(assert: &Assert) -> String {
     let text = String::from_utf8(assert.get_output().stderr.clone()).unwrap();

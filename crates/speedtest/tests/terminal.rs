@@ -1,34 +1,19 @@
-//! What a hostile file may do to the terminal: nothing. The program runs on a terminal of its own, made by `script`.
+//! What a hostile file may do to the terminal: nothing.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-/// Everything that the program writes to a terminal when it is called with `arguments`, or `None` without `script`.
+use support::terminal::Terminal;
+
+/// Everything that the program writes to a terminal when it is called with `arguments`.
 fn on_a_terminal(test: &str, arguments: &[&str]) -> Option<String> {
-    let quoted = arguments
-        .iter()
-        .map(|argument| format!("'{}'", argument.replace('\'', r"'\''")));
-    let command = format!(
-        "exec '{}' {}",
-        env!("CARGO_BIN_EXE_whisper-speedtest"),
-        quoted.collect::<Vec<_>>().join(" ")
-    );
-    let output = Command::new("script")
-        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
-        .env("SHELL", "/bin/sh")
-        .env("TERM", "xterm")
-        .stdin(Stdio::null())
-        .output();
-    let Ok(output) = output else {
-        writeln!(std::io::stderr(), "skipped: {test}: script (util-linux) is absent").unwrap();
-        return None;
-    };
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    let terminal = Terminal::start(test, support::program().args(arguments))?;
+    Some(terminal.end().1)
 }
 
 /// Retitles the window, clears the screen, rings; a newer form of the same in one character; deletes.

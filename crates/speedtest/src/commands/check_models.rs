@@ -144,10 +144,12 @@ pub(super) fn run(args: &CheckModelsArgs, console: &Console) -> anyhow::Result<(
                 console,
             )
         };
-        let first = look(primary, false)?;
+        let mut first = look(primary, false)?;
         let second = fallback.as_ref().map(|fallback| look(fallback, true)).transpose()?;
         let is_ready = first.ready || second.as_ref().is_some_and(|second| second.ready);
-        if !is_ready {
+        if is_ready {
+            first.needed_bytes = Some(0); // its fallback does
+        } else {
             todo.add(&first, &store)?;
         }
         ready &= is_ready;
@@ -341,9 +343,11 @@ impl Checked {
                 }
             }
         }
-        let unknown = match self.of_unknown_size {
-            0 => String::new(),
-            n => format!(" and {n} of unknown size"),
+        let needed = match (self.needed_bytes, self.of_unknown_size) {
+            (bytes, 0) => DecimalBytes(bytes).to_string(),
+            (0, 1) => "a model of unknown size".to_owned(),
+            (0, n) => format!("{n} models of unknown size"),
+            (bytes, n) => format!("{} and {n} of unknown size", DecimalBytes(bytes)),
         };
         let free = self
             .free_bytes
@@ -351,9 +355,8 @@ impl Checked {
         columns(&lines)
             + &reasons
             + &format!(
-                "on disk: {}; to be downloaded: {}{unknown}; free in {}: {free}\n",
+                "on disk: {}; to be downloaded: {needed}; free in {}: {free}\n",
                 DecimalBytes(self.disk_usage_bytes),
-                DecimalBytes(self.needed_bytes),
                 self.models_dir.display()
             )
     }

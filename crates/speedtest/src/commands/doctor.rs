@@ -1,7 +1,9 @@
 //! `doctor`: what this program finds on this machine.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
-use hub::{Cache, State};
+use hub::{Cache, Env, Files, RepoId, Request};
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
@@ -50,7 +52,7 @@ pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcom
         [only] => vec![("models", only.clone())],
         _ => vec![
             ("models", store.own().clone()),
-            ("Hugging Face", store.shared().clone()),
+            ("models of all programs", store.shared().clone()),
         ],
     };
     if args.json {
@@ -92,7 +94,7 @@ pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcom
             ],
         ];
         for (name, cache) in &caches {
-            lines.push([format!("{name}:"), describe(cache, &store)]);
+            lines.push([(*name).to_owned(), describe(cache, &store)]);
         }
         lines.push(["decoders".into(), DECODERS.join(", ")]);
         let found = ffmpeg.map_or("not found: only a few rare formats need it".into(), |path| {
@@ -105,6 +107,7 @@ pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcom
                 ready.as_ref().map_or_else(Clone::clone, |()| "ready".to_owned()),
             ]);
         }
+        lines.push(["Hub".into(), asked_how()]);
         match &hub {
             None => lines.push(["network".into(), "not asked (--online asks the Hub)".into()]),
             Some(Ok(text) | Err(text)) => lines.push(["network".into(), text.clone()]),
@@ -127,28 +130,37 @@ const DECODERS: [&str; 9] = [
     "AVI",
 ];
 
-/// The models of a cache that this program can load, and others by their number.
+/// How many models of a cache are in which state; those of other programs, whole in their own form, apart.
 fn describe(cache: &Cache, store: &Store) -> String {
-    let (mut usable, mut not) = (0, 0);
+    let mut counts = BTreeMap::new();
     for repo in cache.repos() {
-        match cache.glance(&request(&repo)).state {
-            State::Missing => {}
-            state if state.is_usable() => usable += 1,
-            _ => not += 1,
-        }
+        *counts.entry(state(cache, &repo)).or_insert(0) += 1;
     }
-    let free = match cache.free().filter(|_| cache == store.own()) {
-        Some(free) => format!(", {} free", DecimalBytes(free)),
-        None => String::new(),
-    };
-    format!("{}: {usable} ready, {not} others{free}", cache.root().display())
+    let mut said: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    if said.is_empty() {
+        said.push("no models".to_owned());
+    }
+    if let Some(free) = cache.free().filter(|_| cache == store.own()) {
+        said.push(format!("{} free", DecimalBytes(free)));
+    }
+    format!("{}: {}", cache.root().display(), said.join(", "))
+}
+
+fn state(cache: &Cache, repo: &RepoId) -> String {
+    let request = request(repo);
+    let state = cache.glance(&request).state;
+    let files = Files::Held;
+    if !state.is_usable() && cache.glance(&Request { files, ..request }).state.is_usable() {
+        return "of other programs".to_owned();
+    }
+    state.to_string()
 }
 
 fn cache_json(name: &str, cache: &Cache, store: &Store) -> Value {
     let models: Vec<Value> = cache
         .repos()
         .iter()
-        .map(|repo| json!({"repository": repo.to_string(), "state": cache.glance(&request(repo)).state.to_string()}))
+        .map(|repo| json!({"repository": repo.to_string(), "state": state(cache, repo)}))
         .collect();
     json!({
         "name": name,
@@ -159,6 +171,22 @@ fn cache_json(name: &str, cache: &Cache, store: &Store) -> Value {
     })
 }
 
+/// Which Hub would be asked, and as whom; no token is shown.
+fn asked_how() -> String {
+    let env = Env::process();
+    let token = match env.token() {
+        Ok(Some(_)) => "with a token".to_owned(),
+        Ok(None) => "without a token".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let offline = if env.is_offline() {
+        "; HF_HUB_OFFLINE forbids it"
+    } else {
+        ""
+    };
+    format!("{}, {token}{offline}", hub::printable(&env.endpoint()))
+}
+
 /// Whether the Hub answers; anything but an outage is an answer.
 fn online(args: &DoctorArgs, console: &Console) -> Result<String, String> {
     let here = args.places.here();
@@ -167,6 +195,7 @@ fn online(args: &DoctorArgs, console: &Console) -> Result<String, String> {
     let repo = "mlx-community/whisper-large-v3-turbo";
     match downloader.newest(&request(&repo.parse().map_err(|error: hub::Error| error.to_string())?)) {
         Ok(commit) => Ok(format!("the Hub answers: {repo} is at {commit}")),
-        Err(error) => Err(error.to_string()),
+        Err(error) if error.is_outage() => Err(error.to_string()),
+        Err(error) => Ok(format!("the Hub answers, but: {error}")),
     }
 }

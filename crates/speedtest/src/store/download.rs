@@ -109,7 +109,9 @@ pub(crate) fn first_that_works<T>(
     {
         Ok(snapshot) => match attempt(snapshot) {
             Ok(done) => return Ok((done, false)),
-            Err(error) => error.context(format!("{primary} cannot be loaded")),
+            Err(error) => error.context(format!(
+                "{primary} cannot be loaded; `whisper-speedtest models verify {primary}` says whether it is damaged"
+            )),
         },
         Err(error) => error,
     };

@@ -1,13 +1,13 @@
 //! What a download looks like: on a terminal a bar for each file and one for all, else a line now and then.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use hub::Event;
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::console::{Bars, Console, clock};
+use crate::interrupt;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
@@ -30,6 +30,8 @@ struct Download<'a> {
     since: Instant,
     line_due: Instant,
     all: Bars<'a>,
+    /// Says what becomes of it when Ctrl-C ends the program.
+    _stopped: interrupt::Guard,
 }
 
 impl<'a> Told<'a> {
@@ -75,7 +77,9 @@ impl<'a> Told<'a> {
                 let path = path.to_string();
                 if self.hashing.as_ref().is_none_or(|(name, _)| *name != path) {
                     self.hashing = None;
-                    self.hashing = Some((path.clone(), console.bars(bar(&format!("verifying {path}"), of))));
+                    let bar = bar(&format!("verifying {path}"), of);
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
+                    self.hashing = Some((path.clone(), console.bars(bar)));
                 }
                 if let Some((_, bars)) = &self.hashing {
                     bars.bar.set_position(done);
@@ -111,6 +115,17 @@ impl<'a> Download<'a> {
         let bars: Vec<_> = files.map(|(path, size)| add(bar(path, size))).collect();
         let all = add(bar("all", bytes));
         let now = Instant::now();
+        let stopped = interrupt::before_end({
+            let (group, says) = (group.clone(), console.speaks());
+            move || {
+                // The bars stay as they are: they say how far it came, and the `^C` on the terminal has moved the cursor.
+                group.set_draw_target(ProgressDrawTarget::hidden());
+                if says {
+                    let below = if shown { "\n" } else { "" };
+                    eprintln!("{below}stopped; what has come is kept, and the same command goes on from there");
+                }
+            }
+        });
         Download {
             name,
             bars,
@@ -120,6 +135,7 @@ impl<'a> Download<'a> {
             since: now,
             line_due: now + BETWEEN_LINES,
             all: console.bars(all),
+            _stopped: stopped,
         }
     }
 
@@ -147,7 +163,7 @@ impl Drop for Download<'_> {
 /// `120 MB of 1.6 GB, 85 MB/s, 0:17 left`.
 fn so_far(done: u64, of: u64, per_second: f64) -> String {
     let mut text = format!("{} of {}", DecimalBytes(done), DecimalBytes(of));
-    if per_second >= 1.0 {
+    if per_second >= 1.0 && done < of {
         let left = (of.saturating_sub(done)) as f64 / per_second;
         #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
         let speed = DecimalBytes(per_second as u64);
@@ -156,22 +172,19 @@ fn so_far(done: u64, of: u64, per_second: f64) -> String {
     text
 }
 
-/// A bar that counts bytes; hidden until it is shown by a console.
+/// A bar that counts bytes; hidden until a group or a console shows it.
+///
+/// 78 columns at most, for terminals of 80.
 fn bar(name: &str, bytes: u64) -> ProgressBar {
     let so_far = |state: &ProgressState, out: &mut dyn fmt::Write| {
         let _ = out.write_str(&so_far(state.pos(), state.len().unwrap_or(0), state.per_sec()));
     };
-    let style = ProgressStyle::with_template("{msg:24} {bar:24} {so_far}")
+    let style = ProgressStyle::with_template("{msg:20!} {bar:10} {so_far}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .with_key("so_far", so_far);
-    let bar = if io::stderr().is_terminal() {
-        ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr())
-    } else {
-        ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden())
-    };
-    bar.set_style(style);
-    bar.set_message(name.to_owned());
-    bar
+    ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden())
+        .with_style(style)
+        .with_message(hub::printable(name))
 }
 
 #[cfg(test)]
@@ -185,5 +198,6 @@ mod tests {
             "120.00 MB of 1.60 GB, 80.00 MB/s, 0:18 left"
         );
         assert_eq!(so_far(0, 5_000, 0.0), "0 B of 5.00 kB");
+        assert_eq!(so_far(5_000, 5_000, 80e6), "5.00 kB of 5.00 kB");
     }
 }

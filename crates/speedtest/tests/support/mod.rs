@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod python;
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;
 
 use std::fs;
 use std::io::Write;

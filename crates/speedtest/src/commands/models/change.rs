@@ -1,7 +1,5 @@
 //! What changes something: each step is told before it is done.
 
-use std::io::{self, IsTerminal};
-
 use anyhow::{Context, bail};
 use hub::{Cancel, Error, Files, Freshness, Request, Snapshot, Waste};
 use indicatif::DecimalBytes;
@@ -26,6 +24,10 @@ pub(super) fn pull(args: &PullArgs, console: &Console) -> anyhow::Result<Outcome
     for asked in &wanted {
         match newest(asked, args, &downloader, console) {
             Ok((snapshot, fallback)) => {
+                if snapshot.fetched == 0 {
+                    let Snapshot { repo, commit, .. } = &snapshot;
+                    console.note(format_args!("{repo}: nothing to fetch, {commit} is here"));
+                }
                 if !args.json {
                     console.result(&format!("{}\n", snapshot.dir.display()))?;
                 }
@@ -166,14 +168,22 @@ pub(super) fn remove(args: &RemoveArgs, console: &Console) -> anyhow::Result<Out
             outcome = Outcome::SomeFailed;
         }
     }
+    let mut total = 0;
     for repo in &here {
         let used = own.disk_use(repo);
+        total += used.own + used.partial;
         console.note(format_args!("{repo}: {}", DecimalBytes(used.own + used.partial)));
     }
-    if here.is_empty() {
-        return Ok(outcome);
+    match &here[..] {
+        [] => return Ok(outcome),
+        [repo] => args
+            .consent
+            .get(&format!("remove {repo}, {}", DecimalBytes(total)), console)?,
+        _ => args.consent.get(
+            &format!("remove these {} models, {} together", here.len(), DecimalBytes(total)),
+            console,
+        )?,
     }
-    args.consent.get("remove them")?;
     for repo in &here {
         match own.remove(repo) {
             Ok(freed) => console.result(&format!("removed {repo}: {}\n", DecimalBytes(freed)))?,
@@ -211,8 +221,14 @@ pub(super) fn prune(args: &PruneArgs, console: &Console) -> anyhow::Result<Outco
             garbage.path.display()
         ));
     }
+    let files: usize = all.iter().map(|(garbage, _)| garbage.len()).sum();
+    let files = if files == 1 {
+        "this file".to_owned()
+    } else {
+        format!("these {files} files")
+    };
     args.consent
-        .get(&format!("remove them, {} together", DecimalBytes(total)))?;
+        .get(&format!("remove {files}, {} together", DecimalBytes(total)), console)?;
     let mut freed = 0;
     for (garbage, repo) in &all {
         freed += own.sweep(repo, garbage)?;
@@ -224,20 +240,15 @@ pub(super) fn prune(args: &PruneArgs, console: &Console) -> anyhow::Result<Outco
 impl Consent {
     /// # Errors
     /// It is not given.
-    fn get(self, what: &str) -> anyhow::Result<()> {
+    fn get(self, what: &str, console: &Console) -> anyhow::Result<()> {
         if self.yes {
             return Ok(());
         }
-        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            bail!("nothing was removed: --yes does it, as there is no terminal to ask at");
+        match console.ask(what)? {
+            Some(true) => Ok(()),
+            Some(false) => bail!("nothing was removed"),
+            None => bail!("nothing was removed: --yes does it, as there is no terminal to ask at"),
         }
-        eprint!("{what}? [y/N] ");
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Ok(());
-        }
-        bail!("nothing was removed")
     }
 }
 

@@ -102,6 +102,11 @@ pub(super) fn list(args: &ListArgs, console: &Console) -> anyhow::Result<Outcome
         lines.extend(copies.map(|copy| line(&copy.state, DecimalBytes(copy.bytes).to_string(), &copy.cache)));
     }
     console.result(&columns(&lines))?;
+    let free = store
+        .own()
+        .free()
+        .map_or_else(String::new, |free| format!(", {} free", DecimalBytes(free)));
+    console.note(format_args!("downloads go to {}{free}", store.own().root().display()));
     Ok(Outcome::Done)
 }
 
