@@ -157,9 +157,40 @@ impl Entry {
         self.failure.as_ref().or(of_rows)
     }
 
-    /// Median of what `of` says of each run, over all rows.
+    /// Median of what `of` says of each run of a recording, summed over the recordings, as times are.
     pub(crate) fn median(&self, of: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
-        let values: Vec<f64> = self.rows.iter().flat_map(|row| &row.runs).filter_map(of).collect();
-        Summary::of(&values).map(|summary| summary.median)
+        let of_row = |row: &Row| {
+            let values: Vec<f64> = row.runs.iter().filter_map(&of).collect();
+            Summary::of(&values).map(|summary| summary.median)
+        };
+        let medians = self.rows.iter().filter_map(of_row);
+        medians.reduce(|sum, median| sum + median)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_recordings_are_added() {
+        let row = |seconds: &[f64]| {
+            let run = |&seconds: &f64| Run {
+                cpu_seconds: Some(seconds),
+                ..Run::default()
+            };
+            Row {
+                runs: seconds.iter().map(run).collect(),
+                ..Row::default()
+            }
+        };
+        let entry = serde_json::json!({
+            "implementation": "a", "model": "base", "weights": "", "fallback": false, "rows": [],
+        });
+        let mut entry: Entry = serde_json::from_value(entry).unwrap();
+        assert_eq!(entry.median(|run| run.cpu_seconds), None);
+        entry.rows = vec![row(&[1.0, 3.0, 2.0]), row(&[]), row(&[10.0, 30.0])];
+        assert_eq!(entry.median(|run| run.cpu_seconds), Some(22.0));
+        assert_eq!(entry.median(|run| run.first_segment_seconds), None);
     }
 }

@@ -45,6 +45,13 @@ pub(super) fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outco
     if before.machine != after.machine {
         console.warning("the two were measured on different machines, or on one in different states");
     }
+    let threads = (before.settings.threads, after.settings.threads);
+    if threads.0 != threads.1 {
+        console.warning(format_args!(
+            "measured with {} threads before, with {} after",
+            threads.0, threads.1
+        ));
+    }
     let shared = shared(&before, &after);
     ensure!(
         !shared.is_empty(),
@@ -75,6 +82,12 @@ pub(super) fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outco
                 limits.any().then_some("missing").into_iter().collect(),
             ),
         };
+        if let Some((weights, others)) = twin.and_then(|twin| other_weights(entry, twin)) {
+            let name = ranking::name(entry);
+            console.warning(format_args!(
+                "{name}: the weights were {weights:?}, and are {others:?} now"
+            ));
+        }
         let marks: String = exceeded.iter().map(|what| format!("  ** {what} **")).collect();
         is_worse |= !exceeded.is_empty();
         console.coloured_result(&format!(
@@ -104,6 +117,14 @@ fn shared(before: &Results, after: &Results) -> Vec<(usize, usize)> {
 fn is_same(entry: &Entry, twin: &Entry) -> bool {
     let identity = |entry: &Entry| (entry.implementation.clone(), entry.model.clone(), entry.fallback);
     identity(entry) == identity(twin)
+}
+
+/// What the runners said of their weights, where that is not the same.
+fn other_weights<'a>(entry: &'a Entry, twin: &'a Entry) -> Option<(&'a str, &'a str)> {
+    let weights = |entry: &'a Entry| entry.loaded.as_ref()?.weights.as_deref();
+    weights(entry)
+        .zip(weights(twin))
+        .filter(|(before, after)| before != after)
 }
 
 fn missing(entry: &Entry, twin: Option<&Entry>) -> String {
@@ -210,7 +231,13 @@ impl Change {
             .wer
             .zip(limits.wer)
             .is_some_and(|((before, after), limit)| after - before > limit + ROUNDING);
-        let exceeded = [(slower, "slower than allowed"), (wer, "more word errors than allowed")];
+        // A limit that nothing is held against would let everything pass.
+        let unknown = limits.wer.is_some() && self.wer.is_none();
+        let exceeded = [
+            (slower, "slower than allowed"),
+            (wer, "more word errors than allowed"),
+            (unknown, "no word error rates: measure with --reference"),
+        ];
         exceeded
             .into_iter()
             .filter_map(|(is, what)| is.then_some(what))
@@ -316,6 +343,11 @@ mod tests {
             ["slower than allowed"]
         );
         assert_eq!(exceeds(&few(&[1.0, 1.25]), &few(&[1.2, 1.3]), "5%", "1"), [""; 0]);
+        // a limit of word errors, and no word errors known
+        let mut deaf = few(&[1.0, 1.1]);
+        deaf.rows[0].accuracy = None;
+        assert_eq!(exceeds(&few(&[1.0, 1.1]), &deaf, "5%", "no limit"), [""; 0]);
+        assert!(exceeds(&few(&[1.0, 1.1]), &deaf, "5%", "1")[0].contains("--reference"));
     }
 
     #[test]
@@ -326,6 +358,21 @@ mod tests {
             "1.00 s to 0.500 s: 50.00 % less time (ratio 0.500, 95 % interval 0.500 to 0.500); word error rate 5.00 % to 4.00 %"
         );
         assert_eq!(Change::between(&entry(&[], 0), &entry(&[1.0], 0), &[(0, 0)]), None);
+    }
+
+    #[test]
+    fn other_weights_are_noticed() {
+        let of = |weights: &str| {
+            let mut entry = entry(&[1.0], 0);
+            entry.loaded = Some(crate::implementations::protocol::Loaded {
+                weights: Some(weights.to_owned()),
+                ..Default::default()
+            });
+            entry
+        };
+        assert_eq!(other_weights(&of("int8"), &of("f32")), Some(("int8", "f32")));
+        assert_eq!(other_weights(&of("int8"), &of("int8")), None);
+        assert_eq!(other_weights(&of("int8"), &entry(&[1.0], 0)), None);
     }
 
     #[test]

@@ -152,6 +152,14 @@ fn a_browser_shows_the_page_without_a_request() {
             fs::copy(&picture, kept.join(format!("{name}.png"))).unwrap();
         }
     }
+    // nothing sticks out at the side, and it would be seen
+    for width in [360, 390, 768, 1440] {
+        let (screen, whole) = widths(&browser, folder.path(), &page, width);
+        assert!(whole <= screen, "{whole} on a screen of {screen}");
+    }
+    let wide = page.replace("</main>", "<div style='width: 3000px'>x</div></main>");
+    let (screen, whole) = widths(&browser, folder.path(), &wide, 1440);
+    assert!(whole > screen);
     // and a request would have been seen
     let asks = "<!doctype html><img src='http://example.com/x.png'>";
     let requests = show(
@@ -167,9 +175,41 @@ fn a_browser_shows_the_page_without_a_request() {
 
 /// Takes a picture of `html`, and gives the log of the browser's network.
 fn show(browser: &Path, folder: &Path, html: &str, picture: &Path, (width, height): (u32, u32), scheme: u8) -> String {
-    let (page, log) = (folder.join("page.html"), folder.join("net.json"));
+    let log = folder.join("net.json");
+    let options = [
+        format!("--log-net-log={}", log.display()),
+        format!("--window-size={width},{height}"),
+        format!("--screenshot={}", picture.display()),
+        format!("--blink-settings=preferredColorScheme={scheme}"),
+    ];
+    browse(browser, folder, html, &options);
+    fs::read_to_string(&log).unwrap()
+}
+
+/// How wide the page is on a screen of `width`, all details open: the screen, and the whole page with what sticks out.
+fn widths(browser: &Path, folder: &Path, html: &str, width: u32) -> (u32, u32) {
+    // The page forbids scripts; this one is the test's.
+    let (_, body) = html.split_once("<main>").unwrap();
+    let head = format!(
+        "<!doctype html><meta name=viewport content='width=device-width'><style>{}</style>",
+        include_str!("html/style.css")
+    );
+    let script = "<script>document.querySelectorAll('details').forEach(d => d.open = true); \
+                  document.title = innerWidth + ' ' + document.documentElement.scrollWidth</script>";
+    let options = [format!("--window-size={width},2000"), "--dump-dom".into()];
+    let dom = browse(browser, folder, &format!("{head}<main>{body}{script}"), &options);
+    let title = dom
+        .split("<title>")
+        .nth(1)
+        .and_then(|rest| rest.split("</title>").next());
+    let (inner, whole) = title.unwrap().split_once(' ').unwrap();
+    (inner.parse().unwrap(), whole.parse().unwrap())
+}
+
+fn browse(browser: &Path, folder: &Path, html: &str, options: &[String]) -> String {
+    let page = folder.join("page.html");
     fs::write(&page, html).unwrap();
-    let status = Command::new(browser)
+    let output = Command::new(browser)
         .args([
             "--headless=new",
             "--no-sandbox",
@@ -183,17 +223,13 @@ fn show(browser: &Path, folder: &Path, html: &str, picture: &Path, (width, heigh
             "--disable-sync",
         ])
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
-        .arg(format!("--log-net-log={}", log.display()))
-        .arg(format!("--window-size={width},{height}"))
-        .arg(format!("--screenshot={}", picture.display()))
-        .arg(format!("--blink-settings=preferredColorScheme={scheme}"))
+        .args(options)
         .arg(&page)
-        .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success(), "{status}");
-    fs::read_to_string(&log).unwrap()
+    assert!(output.status.success(), "{}", output.status);
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn browser() -> Option<PathBuf> {

@@ -74,9 +74,9 @@ fn runs(entry: &Entry) -> String {
 
 /// What the columns mean.
 pub(crate) fn legend(results: &Results) -> String {
-    let recordings = match results.recordings.len() {
-        1 => "median",
-        _ => "sum over the recordings of the medians",
+    let (recordings, of_cpu) = match results.recordings.len() {
+        1 => ("median", "a run"),
+        _ => ("sum over the recordings of the medians", "in the same sum"),
     };
     let kinds: Vec<IntervalKind> = results
         .entries
@@ -90,7 +90,7 @@ pub(crate) fn legend(results: &Results) -> String {
         "95 % interval"
     };
     format!(
-        "time: {recordings} of the runs after the first; from, to: {interval}; speed: seconds of audio a second; memory: peak of all its processes; CPU: seconds of all processors a run; load: from cold"
+        "time: {recordings} of the runs after the first; from, to: {interval}; speed: seconds of audio a second; memory: peak of all its processes; CPU: seconds of all processors {of_cpu}; load: from cold"
     )
 }
 
