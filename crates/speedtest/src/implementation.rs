@@ -203,6 +203,8 @@ pub(crate) struct Here {
     pub(crate) cache: Option<PathBuf>,
     /// `--models-dir`: where this program's models are.
     pub(crate) models: ModelsDir,
+    /// What the runner of this program's own engine is told about computing, as options.
+    pub(crate) computing: Vec<String>,
 }
 
 /// `NAME=PATH` of the command line.

@@ -231,9 +231,25 @@ fn a_wrong_command_line_is_2_and_helps() {
         (&["--timeout=-1"], "0 to 1000000"),
         (&["--model-path", "native"], "NAME=PATH"),
         (&["--language", "klingon", "-a", "x.wav"], "klingon"),
+        (&["-a", "x.wav", "--reference", "talk.txt"], "talk.txt: no such file"),
+        (&["-a", "x.wav", "--reference", "no/such"], "no/such: no such file"),
     ] {
         program().args(args).assert().code(2).stdout("").stderr(contains(help));
     }
+    // One text cannot be what is said in two recordings.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/jfk.flac");
+    for name in ["a.flac", "b.flac"] {
+        fs::copy(&samples, folder.path().join(name)).expect("it is copied");
+    }
+    let mut two = program();
+    two.arg("-a")
+        .arg(folder.path())
+        .args(["--reference", "And so my fellow Americans"]);
+    two.assert()
+        .code(2)
+        .stdout("")
+        .stderr(contains("there are 2 recordings"));
 }
 
 #[test]
@@ -249,6 +265,26 @@ fn what_is_not_ready_is_said_and_nothing_is_downloaded() {
         .assert()
         .code(1)
         .stderr(contains("no such file"));
+}
+
+/// Two of the same weights, told apart by how they are computed.
+#[cfg(bundled_model)]
+#[test]
+fn our_own_engine_computes_as_it_is_told() {
+    for (options, computed) in [
+        (&["--compute", "f32"][..], "computed in f32"),
+        (&[], "computed in int8"),
+    ] {
+        let output = program()
+            .args(["-i", "native", "-n", "1", "--json"])
+            .args(options)
+            .output()
+            .expect("the program starts");
+        let results: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let weights = &results["entries"][0]["loaded"]["weights"];
+        let is_right = weights.as_str().is_some_and(|weights| weights.ends_with(computed));
+        assert!(is_right, "{options:?}: {weights}");
+    }
 }
 
 /// Children have groups of their own, which Ctrl-C of a terminal does not reach.

@@ -59,7 +59,8 @@ impl Place {
 #[test]
 fn nothing_is_installed_unasked() {
     let place = Place::new();
-    let not_installed = contains("faster-whisper").and(contains("not installed; install it with --install"));
+    let not_installed =
+        contains("faster-whisper").and(contains("not installed; `whisper-speedtest implementations --install"));
     place.run(&[], false).success().stdout(not_installed);
     assert!(!place.folder.path().join("log").exists());
 }
@@ -86,10 +87,9 @@ fn packages_are_pinned_and_checked() {
         panic!("{:?}", place.environments())
     };
     fs::write(Path::new(environment).join("requirements.txt"), "faster-whisper==0.1").unwrap();
-    place
-        .run(&[], false)
-        .success()
-        .stdout(contains("of other versions; install it with --install"));
+    place.run(&[], false).success().stdout(contains(
+        "of other versions; `whisper-speedtest implementations --install",
+    ));
     place
         .run(&["--install", "faster-whisper"], false)
         .success()

@@ -67,7 +67,7 @@ fn transcribes_the_bundled_model_s_way() {
         json!({"request": "load", "model": "bundled", "path": null, "threads": 2}),
         json!({"request": "transcribe", "audio": 7}),
     ]);
-    assert_eq!(replies[1]["weights"], "5 bits, groups of 64");
+    assert_eq!(replies[1]["weights"], "5 bits, groups of 64, computed in int8");
     let heard = &replies[2];
     assert_eq!(
         (&heard["audio"], &heard["language"]),

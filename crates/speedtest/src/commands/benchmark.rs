@@ -1,6 +1,7 @@
 //! `benchmark`: which implementation is fastest on this machine, and is it right?
 
 mod args;
+mod install;
 mod processes;
 mod record;
 
@@ -35,9 +36,14 @@ pub(super) fn run(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<Out
     let usage = |problem| usage_error("benchmark", problem);
     let asked = args.asked().map_err(usage)?;
     let exports = exports(&args.export).map_err(usage)?;
-    let here = args.places.here();
-    let candidates = candidates(&asked, &here, console).map_err(usage)?;
+    let here = args.here();
+    let named = named(&asked).map_err(usage)?;
+    if args.install && named.is_empty() {
+        return Err(usage("--install: name what to install, with --implementation".into()).into());
+    }
     interrupt::end_on_ctrl_c()?;
+    install::missing(args, &named, &here, console)?;
+    let candidates = candidates(&asked, &named, &here, console);
 
     let (sounds, some_failed) = sounds(args, console)?;
     let plan = Plan {
@@ -92,14 +98,15 @@ fn save(results: &Results, exports: &[(PathBuf, Form)]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The implementations named; none means all that are ready.
+fn named(asked: &Asked) -> Result<Vec<&'static dyn Implementation>, String> {
+    let names = asked.implementations.iter();
+    names.map(|name| implementations::find(name)).collect()
+}
+
 /// Every implementation with every model; of those that nobody has named, only what is ready.
-fn candidates(asked: &Asked, here: &Here, console: &Console) -> Result<Vec<Candidate>, String> {
-    let named: Vec<&dyn Implementation> = asked
-        .implementations
-        .iter()
-        .map(|name| implementations::find(name))
-        .collect::<Result<_, _>>()?;
-    let all = if named.is_empty() { implementations::ALL } else { &named };
+fn candidates(asked: &Asked, named: &[&'static dyn Implementation], here: &Here, console: &Console) -> Vec<Candidate> {
+    let all = if named.is_empty() { implementations::ALL } else { named };
     let mut candidates = Vec::new();
     for model in &asked.models {
         for implementation in all {
@@ -115,7 +122,7 @@ fn candidates(asked: &Asked, here: &Here, console: &Console) -> Result<Vec<Candi
             }
         }
     }
-    Ok(candidates)
+    candidates
 }
 
 fn settings(args: &BenchmarkArgs, asked: &Asked) -> Settings {
@@ -150,6 +157,13 @@ fn sounds(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<(Sounds, bo
     let language = args.language.map(|language| language.code().to_owned());
     let references = references(args, language.as_deref().unwrap_or("en"))?;
     let (inputs, problems) = inputs::expand(&audio);
+    if inputs.len() > 1 && matches!(references, Some(References::Text(_))) {
+        let problem = format!(
+            "--reference is one text, and there are {} recordings: give a table, `file, reference[, language]` with tabs",
+            inputs.len()
+        );
+        return Err(usage_error("benchmark", problem).into());
+    }
     let mut failed = !problems.is_empty();
     for problem in problems {
         console.error(format_args!("{problem:#}"));
@@ -204,10 +218,20 @@ fn references(args: &BenchmarkArgs, language: &str) -> anyhow::Result<Option<Ref
     if path.is_file() {
         return References::read(path, language).map(Some);
     }
+    if looks_like_a_file(reference) {
+        let problem = format!("--reference {reference}: no such file; what was said, if that is meant, has more words");
+        return Err(usage_error("benchmark", problem).into());
+    }
     Ok(Some(References::Text(Reference {
         text: reference.clone(),
         language: language.to_owned(),
     })))
+}
+
+/// One word with a slash, or with a dot and an ending: rather a name with a mistake in it than something said.
+fn looks_like_a_file(text: &str) -> bool {
+    let has_ending = Path::new(text).extension().is_some_and(|ending| ending.len() <= 5);
+    !text.contains(char::is_whitespace) && (text.contains(['/', '\\']) || has_ending)
 }
 
 /// Whether somebody else is at work; takes a moment.

@@ -51,11 +51,12 @@ impl Implementation for Native {
         model_names::DEFAULT
     }
 
-    fn start(&self, _: &Here) -> Result<Start, Unavailable> {
+    fn start(&self, here: &Here) -> Result<Start, Unavailable> {
         let program = std::env::current_exe().map_err(|error| Unavailable::new(error, ""))?;
+        let options = here.computing.iter().map(Into::into);
         Ok(Start {
             program,
-            arguments: vec![COMMAND.into()],
+            arguments: std::iter::once(COMMAND.into()).chain(options).collect(),
             environment: Vec::new(),
         })
     }
@@ -138,7 +139,11 @@ impl Runner {
         let engine = self.engine.insert(Engine::load(origin, &computing, Compat::OpenAi)?);
         Ok(Loaded {
             seconds: began.elapsed().as_secs_f64(),
-            weights: Some(engine.used().weights.to_string()),
+            weights: Some(format!(
+                "{}, computed in {}",
+                engine.used().weights,
+                engine.used().compute
+            )),
             device: Some(engine.used().device.clone()),
             ..Loaded::default()
         })

@@ -100,7 +100,9 @@ impl Python {
             return Ok(named.to_owned());
         }
         let id = self.id;
-        let remedy = format!("install it with --install, or name an interpreter that has it: --program {id}=PYTHON");
+        let remedy = format!(
+            "`whisper-speedtest implementations --install {id}` installs it; or --program {id}=PYTHON names an interpreter that has it"
+        );
         let environment = environments(here).map(|folder| folder.join(id));
         let environment = environment.filter(|folder| folder.join(INTERPRETER).is_file());
         let environment = environment.ok_or_else(|| Unavailable::new("not installed", &remedy))?;
@@ -108,6 +110,20 @@ impl Python {
             Ok(made_from) if made_from == self.requirements => Ok(environment.join(INTERPRETER)),
             _ => Err(Unavailable::new("what is installed is of other versions", &remedy)),
         }
+    }
+
+    /// Whether it could be installed here and is not.
+    pub(crate) fn is_missing(&self, here: &Here) -> bool {
+        (self.runs_here)().is_ok() && self.interpreter(here).is_err()
+    }
+
+    /// What would be installed, to be asked about.
+    pub(crate) fn offer(&self, here: &Here) -> String {
+        let folder = environments(here).map_or_else(String::new, |folder| format!(" into {}", folder.display()));
+        format!(
+            "{} is not installed: install its pinned packages, checked by hash, with uv{folder}",
+            self.id
+        )
     }
 
     /// Installs its packages into the tool's cache: an environment appears there whole or not at all.

@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use whisper::language::Language;
 
+use crate::cli::Compute;
 use crate::implementation::{Here, Named};
 use crate::model_names;
 use crate::store::ModelsDir;
@@ -13,7 +14,7 @@ use crate::store::ModelsDir;
 /// Measure which Whisper implementation is fastest on this machine, and whether it is right
 ///
 /// Every implementation runs in a process of its own and hears the same samples: greedy, at temperature 0, with as many threads.
-/// Runs take turns in random order. Nothing is downloaded.
+/// Runs take turns in random order. Models are never downloaded, and code only with --install or a yes at the terminal.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 #[command(group = ArgGroup::new("own_recording").args(["audio", "record"]).multiple(true))]
@@ -74,6 +75,9 @@ pub(crate) struct BenchmarkArgs {
     /// Threads of each implementation [default: one for each core]
     #[arg(short, long, value_name = "N", help_heading = "Measuring")]
     pub(super) threads: Option<NonZeroUsize>,
+    /// Arithmetic of this program's own engine: the fastest that is as accurate, float32 throughout, or whole numbers
+    #[arg(long, value_enum, default_value_t, value_name = "TYPE", help_heading = "Measuring")]
+    pub(super) compute: Compute,
     /// Runs before those that count
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
     pub(super) warmup: usize,
@@ -99,6 +103,12 @@ pub(crate) struct BenchmarkArgs {
     #[arg(long, help_heading = "Measuring")]
     pub(super) no_interleave: bool,
 
+    /// Install the implementations named that are Python and missing: pinned packages, checked by hash, by way of uv
+    #[arg(long, help_heading = "Places", conflicts_with = "offline")]
+    pub(super) install: bool,
+    /// Install nothing, and do not ask whether to [also: HF_HUB_OFFLINE=1]
+    #[arg(long, help_heading = "Places")]
+    pub(super) offline: bool,
     #[command(flatten)]
     pub(super) places: Places,
 }
@@ -135,6 +145,7 @@ impl Places {
             programs: self.program.clone(),
             cache: cache(),
             models: self.models.clone(),
+            computing: Vec::new(),
         }
     }
 }
@@ -165,6 +176,18 @@ pub(super) struct Asked {
 }
 
 impl BenchmarkArgs {
+    /// What is on this machine, and what our own engine is told.
+    pub(super) fn here(&self) -> Here {
+        let compute = self
+            .compute
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned());
+        Here {
+            computing: compute.map_or_else(Vec::new, |compute| vec!["--compute".into(), compute]),
+            ..self.places.here()
+        }
+    }
+
     /// # Errors
     /// Something is asked for by its place and by its option.
     pub(super) fn asked(&self) -> Result<Asked, String> {

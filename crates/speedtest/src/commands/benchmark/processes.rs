@@ -20,12 +20,17 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// Rows that are finished sooner after each other go to the files together.
 const BETWEEN_FILES: Duration = Duration::from_secs(2);
 
+/// Whoever reads a log wants to know that something goes on, and no more.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
 pub(super) struct Processes<'a> {
     console: &'a Console,
     status: Status<'a>,
     exports: &'a [(PathBuf, Form)],
     /// When files were last written.
     saved: Option<Instant>,
+    /// When something is to be said where no terminal shows the status.
+    line_due: Instant,
 }
 
 impl<'a> Processes<'a> {
@@ -35,6 +40,7 @@ impl<'a> Processes<'a> {
             status: console.status(),
             exports,
             saved: None,
+            line_due: Instant::now() + BETWEEN_LINES,
         }
     }
 }
@@ -62,7 +68,12 @@ impl World for Processes<'_> {
             }
             News::Running(entry, sound, done) => {
                 let (name, recording) = (ranking::name(entry), &sound.recording.name);
-                self.status.say(&format!("{name}: {recording}, run {}", done + 1));
+                let text = format!("{name}: {recording}, run {}", done + 1);
+                self.status.say(&text);
+                if Instant::now() >= self.line_due && !self.console.shows_bars() {
+                    self.line_due = Instant::now() + BETWEEN_LINES;
+                    self.console.note(text);
+                }
             }
             News::Saved(results) => {
                 // Nobody shall wait for files longer than for runs; the end writes them once more.
