@@ -1,6 +1,6 @@
 //! A terminal, made by `script` of util-linux: what the program shows on one, and what somebody types there.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -29,13 +29,22 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts `program` as it is set up; says that the test is skipped where there is no `script`.
     pub(crate) fn start(test: &str, program: &Command) -> Option<Terminal> {
+        // Found before the program's own PATH is set, which may hold nothing.
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let Some(script) = std::env::split_paths(&folders)
+            .map(|folder| folder.join("script"))
+            .find(|script| script.is_file())
+        else {
+            skipped(test, "script (util-linux) is absent");
+            return None;
+        };
         let words = std::iter::once(program.get_program()).chain(program.get_args());
         let quoted = words.map(|word| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''")));
         let command = format!(
             "stty cols {COLUMNS} rows 40; exec {}",
             quoted.collect::<Vec<_>>().join(" ")
         );
-        let mut script = Command::new("script");
+        let mut script = Command::new(script);
         script.args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"]);
         for (name, value) in program.get_envs() {
             match value {
@@ -47,14 +56,7 @@ impl Terminal {
             script.current_dir(folder);
         }
         script.env("SHELL", "/bin/sh").env("TERM", "xterm");
-        let started = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut script = match started {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                skipped(test, "script (util-linux) is absent");
-                return None;
-            }
-            started => started.unwrap(),
-        };
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (keyboard, mut output) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
         let screen = Arc::new(Mutex::new(Vec::new()));
         let reader = thread::spawn({
