@@ -14,6 +14,15 @@ pub(crate) struct Ranking<'a> {
     pub(crate) standings: Vec<Standing<'a>>,
     /// What can be said, each a sentence.
     pub(crate) verdicts: Vec<String>,
+    /// Whether that is that the first is faster than all others.
+    has_winner: bool,
+}
+
+impl<'a> Ranking<'a> {
+    /// The fastest, if the numbers allow to say so.
+    pub(crate) fn winner(&self) -> Option<&Standing<'a>> {
+        self.standings.first().filter(|_| self.has_winner)
+    }
 }
 
 /// An entry among those of its size.
@@ -84,11 +93,12 @@ fn of_size<'a>(results: &'a Results, size: &'a str) -> Ranking<'a> {
         }
     }
     standings.sort_by(|a, b| a.order().partial_cmp(&b.order()).unwrap_or(std::cmp::Ordering::Equal));
-    let verdicts = verdicts(&standings, results);
+    let (verdicts, has_winner) = verdicts(&standings, results);
     Ranking {
         size,
         standings,
         verdicts,
+        has_winner,
     }
 }
 
@@ -143,19 +153,19 @@ pub(crate) fn name(entry: &Entry) -> String {
     format!("{} {}{fallback}", entry.implementation, entry.model)
 }
 
-/// What the numbers allow to say of those that can win.
-fn verdicts(standings: &[Standing<'_>], results: &Results) -> Vec<String> {
+/// What the numbers allow to say of those that can win, and whether one does.
+fn verdicts(standings: &[Standing<'_>], results: &Results) -> (Vec<String>, bool) {
     let ranked: Vec<_> = standings
         .iter()
         .filter(|standing| standing.state == State::Ranked)
         .collect();
     let Some((first, others)) = ranked.split_first().filter(|(_, others)| !others.is_empty()) else {
-        return Vec::new();
+        return (Vec::new(), false);
     };
     let mut verdicts: Vec<String> = others.iter().map(|other| compare(first, other)).collect();
     let is_sure = |other: &&&Standing<'_>| ratio(first.entry, other.entry).is_some_and(|ratio| ratio.is_significant());
-    let sure = others.iter().filter(is_sure).count();
-    verdicts.push(if sure == others.len() {
+    let has_winner = others.iter().filter(is_sure).count() == others.len();
+    verdicts.push(if has_winner {
         let accurate = match first.accuracy {
             Some(_) => format!(
                 ", and within {:.1} points of the best word error rate",
@@ -167,7 +177,7 @@ fn verdicts(standings: &[Standing<'_>], results: &Results) -> Vec<String> {
     } else {
         "No winner: the runs do not tell the first from the next.".to_owned()
     });
-    verdicts
+    (verdicts, has_winner)
 }
 
 /// How many times as fast `fast` is as `slow`.

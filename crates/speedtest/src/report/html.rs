@@ -69,7 +69,7 @@ fn charts(ranking: &Ranking<'_>, results: &Results) -> String {
     let is_single = results.recordings.len() == 1;
     let time = measured
         .iter()
-        .map(|standing| time_bar(standing, measured[0], is_single))
+        .map(|standing| time_bar(standing, ranking.winner(), is_single))
         .collect::<Vec<_>>();
     let memory = measured
         .iter()
@@ -81,7 +81,7 @@ fn charts(ranking: &Ranking<'_>, results: &Results) -> String {
         .collect::<Vec<_>>();
     let accuracy = measured
         .iter()
-        .filter_map(|standing| point(standing, measured[0]))
+        .filter_map(|standing| point(standing, ranking.winner()))
         .collect::<Vec<_>>();
     let stages = stages(&measured);
 
@@ -141,16 +141,16 @@ fn card(title: &str, explanation: &str, drawing: &str, is_empty: bool) -> String
     format!("<div class=\"card\"><h3>{title}</h3><p>{explanation}</p>\n{drawing}</div>\n")
 }
 
-/// Green for the first, grey for who is not ranked.
-fn class_of(standing: &Standing<'_>, first: &Standing<'_>) -> &'static str {
+/// Green for the winner, grey for who is not ranked.
+fn class_of(standing: &Standing<'_>, winner: Option<&Standing<'_>>) -> &'static str {
     match standing.state {
-        State::Ranked if std::ptr::eq(standing, first) => "winner",
+        State::Ranked if winner.is_some_and(|winner| std::ptr::eq(standing, winner)) => "winner",
         State::Ranked => "fill",
         _ => "muted",
     }
 }
 
-fn time_bar(standing: &Standing<'_>, first: &Standing<'_>, is_single: bool) -> Bar {
+fn time_bar(standing: &Standing<'_>, winner: Option<&Standing<'_>>, is_single: bool) -> Bar {
     let seconds = standing.seconds.unwrap_or_default();
     let speed = standing
         .speed
@@ -159,7 +159,7 @@ fn time_bar(standing: &Standing<'_>, first: &Standing<'_>, is_single: bool) -> B
     Bar {
         name: standing.name(),
         figure: words::time(seconds) + &speed,
-        parts: vec![(seconds, class_of(standing, first).into())],
+        parts: vec![(seconds, class_of(standing, winner).into())],
         interval: standing.interval.map(|interval| (interval.low, interval.high)),
         dots: if is_single { runs.collect() } else { Vec::new() },
     }
@@ -196,12 +196,12 @@ fn cold_bar(standing: &Standing<'_>) -> Option<Bar> {
     })
 }
 
-fn point(standing: &Standing<'_>, first: &Standing<'_>) -> Option<Point> {
+fn point(standing: &Standing<'_>, winner: Option<&Standing<'_>>) -> Option<Point> {
     Some(Point {
         name: standing.name(),
         x: standing.speed?,
         y: 100.0 * standing.accuracy?.words.rate()?,
-        class: class_of(standing, first),
+        class: class_of(standing, winner),
     })
 }
 
@@ -255,10 +255,10 @@ fn table(ranking: &Ranking<'_>) -> String {
         .map(|column| format!("<th>{column}</th>"))
         .collect();
     let mut lines = String::new();
-    for (place, standing) in ranking.standings.iter().enumerate() {
+    for standing in &ranking.standings {
         let class = match standing.state {
             State::Failed(_) => "failed",
-            State::Ranked if place == 0 => "first",
+            _ if class_of(standing, ranking.winner()) == "winner" => "first",
             _ => "",
         };
         let cells = words::cells(standing);

@@ -81,7 +81,7 @@ fn of_size(ranking: &Ranking<'_>, results: &Results, paint: Paint) -> String {
         let line = aligned(cells, &widths);
         text += &match number.checked_sub(1).map(|place| &ranking.standings[place]) {
             None => paint.dim(&line),
-            Some(standing) => coloured(&line, standing, number == 1, paint),
+            Some(standing) => coloured(&line, standing, ranking.winner(), paint),
         };
         text.push('\n');
         if let Some(place) = number.checked_sub(1) {
@@ -129,9 +129,9 @@ fn aligned(cells: &[String], widths: &[usize]) -> String {
     line.trim_end().to_owned()
 }
 
-fn coloured(line: &str, standing: &Standing<'_>, is_first: bool, paint: Paint) -> String {
+fn coloured(line: &str, standing: &Standing<'_>, winner: Option<&Standing<'_>>, paint: Paint) -> String {
     match standing.state {
-        State::Ranked if is_first => paint.green(line),
+        State::Ranked if winner.is_some_and(|winner| std::ptr::eq(winner, standing)) => paint.green(line),
         State::Ranked => line.to_owned(),
         State::LessAccurate(_) | State::Handicapped(_) | State::Unfinished => paint.yellow(line),
         State::Failed(_) => paint.red(line),

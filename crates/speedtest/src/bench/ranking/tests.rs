@@ -181,3 +181,21 @@ fn a_ratio_has_the_digits_that_mean_something() {
     assert_eq!(ratio(3.1234, 0.0001), "3.12 ± 0.01"); // no more than 1 % is promised
     assert_eq!(ratio(123.4, 2.0), "123 ± 2");
 }
+
+/// The colour of a winner is for one: not for the first of few runs, of equals, or of one.
+#[test]
+fn who_is_first_need_not_be_the_winner() {
+    let winner_of = |entries: Vec<Entry>| {
+        let results = results(entries);
+        rank(&results).remove(0).winner().map(Standing::name)
+    };
+    let won = winner_of(vec![entry("slow", &times(3.1), 0), entry("fast", &STEADY, 0)]);
+    assert_eq!(won.as_deref(), Some("fast base"));
+    for nobody in [
+        vec![entry("a", &STEADY, 0), entry("b", &times(1.001), 0)],
+        vec![entry("a", &STEADY[..7], 0), entry("b", &times(3.0), 0)],
+        vec![entry("a", &STEADY, 0)],
+    ] {
+        assert_eq!(winner_of(nobody), None);
+    }
+}
