@@ -339,6 +339,24 @@ fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1000.0) as u64
 }
 
+/// An error and its causes with `: ` between them, as `{:#}` has it; a cause that was said at the end of the message before, as some
+/// libraries do, is not said again.
+pub(crate) struct Causes<'a>(pub(crate) &'a anyhow::Error);
+
+impl Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = String::new();
+        for cause in self.0.chain().map(ToString::to_string) {
+            if said.is_empty() {
+                said = cause;
+            } else if !said.ends_with(&cause) {
+                said = format!("{said}: {cause}");
+            }
+        }
+        f.write_str(&said)
+    }
+}
+
 /// `text` with control characters as escapes, but for ends of lines and tabs.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let unprintable = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
@@ -367,6 +385,27 @@ mod tests {
             printable("\x1b[2Jgone\r\u{9b}31m\x07\x7f"),
             "\\u{1b}[2Jgone\\r\\u{9b}31m\\u{7}\\u{7f}"
         );
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        #[derive(Debug)]
+        struct Says(&'static str, Option<io::Error>);
+        impl Display for Says {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl std::error::Error for Says {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                self.1.as_ref().map(|error| error as _)
+            }
+        }
+        let gone = || Some(io::Error::other("gone"));
+        let said = |message| Causes(&anyhow::Error::new(Says(message, gone())).context("a.wav")).to_string();
+        assert_eq!(said("cannot be read: gone"), "a.wav: cannot be read: gone");
+        assert_eq!(said("cannot be read"), "a.wav: cannot be read: gone");
+        assert_eq!(Causes(&anyhow::anyhow!("alone")).to_string(), "alone");
     }
 
     #[test]

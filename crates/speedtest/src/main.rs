@@ -25,7 +25,7 @@ use std::io;
 use std::process::ExitCode;
 
 use commands::Outcome;
-use console::Console;
+use console::{Causes, Console};
 
 /// Windows come and go by the megabyte: the system's allocator on Linux scatters them until a recording of hours takes
 /// three times its memory.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(usage) => usage.exit(),
             Err(error) => {
-                console.error(format_args!("{error:#}"));
+                console.error(Causes(&error));
                 ExitCode::FAILURE
             }
         },

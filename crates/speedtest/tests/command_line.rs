@@ -74,6 +74,21 @@ fn a_folder_without_recordings_is_1() {
 }
 
 #[test]
+#[cfg(unix)]
+fn why_something_failed_is_said_once() {
+    for args in [
+        &["transcribe", "no-such.flac"][..],
+        &["benchmark", "-a", "no-such.flac"],
+        &["models", "import", "no-such-folder"],
+        &["compare", "no-such.json", "no-such.json"],
+    ] {
+        let failed = program().args(args).assert().code(1);
+        let told = String::from_utf8(failed.get_output().stderr.clone()).expect("messages are text");
+        assert_eq!(told.matches("No such file or directory").count(), 1, "{args:?}: {told}");
+    }
+}
+
+#[test]
 fn options_come_from_the_environment() {
     let run = |value: &str| {
         program()

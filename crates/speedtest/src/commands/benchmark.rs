@@ -23,7 +23,7 @@ use crate::bench::plan::{Candidate, Plan, Sound, Sounds};
 use crate::bench::runner;
 use crate::bundled::{RECORDING, RECORDING_NAME, RECORDING_TEXT};
 use crate::cli::usage_error;
-use crate::console::Console;
+use crate::console::{Causes, Console};
 use crate::implementation::{Here, Implementation};
 use crate::inputs::{self, Input};
 use crate::report::{self, Form};
@@ -166,7 +166,7 @@ fn sounds(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<(Sounds, bo
     }
     let mut failed = !problems.is_empty();
     for problem in problems {
-        console.error(format_args!("{problem:#}"));
+        console.error(Causes(&problem));
     }
     for input in inputs {
         let path = match &input {
@@ -187,7 +187,7 @@ fn sounds(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<(Sounds, bo
                 .for_each(|warning| console.warning(format_args!("{input}: {warning}"))),
             Err(error) => {
                 failed = true;
-                console.error(format_args!("{error:#}"));
+                console.error(Causes(&error));
             }
         }
     }

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use super::Outcome;
 use crate::bundled::BUNDLED;
 use crate::cli::usage_error;
-use crate::console::Console;
+use crate::console::{Causes, Console};
 use crate::engine::{self, Engine, Heard, Listener, Origin};
 use crate::inputs::{self, Input};
 use crate::model_names::Source;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
         console.warning(warning);
     }
     for problem in &problems {
-        console.error(format_args!("{problem:#}"));
+        console.error(Causes(problem));
     }
     if plan.jobs.is_empty() {
         return Ok(Outcome::SomeFailed);
@@ -104,7 +104,7 @@ fn transcribe_all(
             Ok(end) => end,
             Err(error) if error.chain().any(|cause| cause.is::<StandardOutput>()) => return Err(error),
             Err(error) => {
-                console.error(format_args!("{error:#}"));
+                console.error(Causes(&error));
                 End::Failed
             }
         };
