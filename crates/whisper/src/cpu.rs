@@ -63,11 +63,6 @@ impl CpuModel {
         })
     }
 
-    /// The heads of cross-attention that follow the words, where the checkpoint names them.
-    pub fn alignment_heads(&self) -> Option<&[Head]> {
-        self.alignment_heads.as_deref()
-    }
-
     /// The instruction set and threads it runs on.
     pub fn cpu(&self) -> &Cpu {
         &self.cpu
@@ -130,6 +125,10 @@ impl Model for CpuModel {
 
     fn dims(&self) -> &Dims {
         &self.dims
+    }
+
+    fn alignment_heads(&self) -> Option<&[Head]> {
+        self.alignment_heads.as_deref()
     }
 
     fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Window>>> {

@@ -13,7 +13,7 @@
 pub(crate) mod detect;
 pub(crate) mod quality;
 mod rules;
-mod sample;
+pub(crate) mod sample;
 
 use std::sync::Arc;
 

@@ -93,6 +93,11 @@ pub trait Model: Send + Sync {
     /// The sizes of the network.
     fn dims(&self) -> &Dims;
 
+    /// The heads of cross-attention that follow the words, where the checkpoint names them.
+    fn alignment_heads(&self) -> Option<&[Head]> {
+        None
+    }
+
     /// Encodes windows together.
     fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Self::Audio>>>;
 

@@ -17,7 +17,8 @@ use crate::{Error, Result};
 /// | timestamps against text | weighed after the pair rules | before them, so that nothing may be left: token 0, NaN |
 /// | a window that is probably silent | retried where its text is improbable too | never retried |
 /// | starts of the second and later clips | honoured | ignored |
-/// | segments | `0 <= start <= end <= duration`, starts never decrease | as they come |
+/// | segments and words | `0 <= start <= end <= duration`, starts never decrease, words within their segment | as they come |
+/// | a word or a mark that belongs to the segment before | is cut off: the words of a segment are its text | is moved there, and later words with it |
 /// | an uncertain language | further looks at the recording | the first look decides |
 ///
 /// A window that would be read again for ever is left behind in both.
@@ -86,6 +87,17 @@ pub struct Options {
     /// The most tokens of a window; `None`: half the context of the model, 224.
     pub sample_len: Option<usize>,
 
+    /// Find out when each word is said, [`Segment::words`](crate::Segment::words), and let the times of segments follow their
+    /// words.
+    pub word_timestamps: bool,
+    /// Marks that belong to the word after them.
+    pub prepend_punctuations: String,
+    /// Marks that belong to the word before them.
+    pub append_punctuations: String,
+    /// With `word_timestamps`: where words look made up, leave out the silence beside them if it is longer than so many
+    /// seconds.
+    pub hallucination_silence_threshold: Option<f64>,
+
     /// Cut the recording at its silences into parts of at most 30 s, and decode so many side by side: faster, but a part
     /// does not know the text before it. The number changes no text. `None`: windows follow one another.
     pub batch: Option<NonZeroUsize>,
@@ -117,6 +129,10 @@ impl Default for Options {
             without_timestamps: false,
             max_initial_timestamp: Some(1.0),
             sample_len: None,
+            word_timestamps: false,
+            prepend_punctuations: "\"'“¿([{-".to_owned(),
+            append_punctuations: "\"'.。,，!！?？:：”)]}、".to_owned(),
+            hallucination_silence_threshold: None,
             batch: None,
             monitor: Arc::default(),
         }
@@ -150,6 +166,14 @@ impl Options {
         }
         if self.batch.is_some_and(|n| n.get() > 64) {
             return refuse("batch: expected 1 to 64 windows".into());
+        }
+        if let Some(bad) = self
+            .hallucination_silence_threshold
+            .filter(|seconds| !(0.0..).contains(seconds))
+        {
+            return refuse(format!(
+                "hallucination_silence_threshold: expected seconds from 0 on, found {bad}"
+            ));
         }
         if self.sample_len == Some(0) {
             return refuse("sample_len: expected at least 1, found 0".into());

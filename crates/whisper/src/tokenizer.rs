@@ -20,6 +20,7 @@ use crate::{Error, Result};
 
 use vocabulary::Vocabulary;
 pub use words::WordTokens;
+pub(crate) use words::strip;
 
 /// What is to be written about the speech.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

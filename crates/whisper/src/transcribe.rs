@@ -18,6 +18,7 @@ mod clips;
 mod language;
 mod passage;
 mod pieces;
+mod read_on;
 mod silence;
 mod window;
 
@@ -28,6 +29,7 @@ use crate::model::{Dims, Model, Token};
 use crate::options::{Compat, Options};
 use crate::tokenizer::{Task, Tokenizer};
 use crate::transcript::{Segment, Transcript, Warning};
+use crate::words::Aligner;
 use crate::{Error, Result};
 
 use language::Detection;
@@ -74,8 +76,20 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
         options,
         tokenizer,
         duration: mel.duration(),
+        n_frames: mel.content_frames(),
         n_text_ctx: model.dims().n_text_ctx,
         initial_prompt: tokens,
+    };
+    let aligner = match options.word_timestamps {
+        true => Some(aligner(
+            model,
+            tokenizer,
+            language,
+            &sot_sequence,
+            options,
+            &mut warnings,
+        )?),
+        false => None,
     };
     let clips = clips::clips(&options.clip_timestamps, mel.content_frames(), options.compat)?;
     let passages = match options.batch {
@@ -88,6 +102,7 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
     Ok(Transcription {
         encoder,
         decoder: Decoder::new(model, tokenizer, &sot_sequence, options)?,
+        aligner,
         setting,
         language,
         detection,
@@ -106,6 +121,8 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
 pub struct Transcription<'a, M: Model> {
     encoder: WindowEncoder<'a, M>,
     decoder: Decoder<'a, M>,
+    /// Where words are wanted.
+    aligner: Option<Aligner<'a, M>>,
     setting: Setting<'a>,
     language: Language,
     detection: Option<Detection>,
@@ -216,8 +233,14 @@ impl<M: Model> Transcription<'_, M> {
             })
             .collect();
         let decodings = self.decoder.decode(&asked)?;
-        for ((turn, window), decoding) in turns.iter_mut().zip(&windows).zip(&decodings) {
-            turn.passage.take(window, &turn.prompt, decoding, setting);
+        for (((turn, window), audio), decoding) in turns.iter_mut().zip(&windows).zip(&audio).zip(&decodings) {
+            let align = self.aligner.as_ref().map(|aligner| {
+                move |segments: &[Vec<Token>]| {
+                    setting.options.monitor.check()?;
+                    aligner.align(audio, segments, window.len())
+                }
+            });
+            turn.passage.take(window, &turn.prompt, decoding, setting, align)?;
         }
 
         let total = self.encoder.mel.content_frames();
@@ -225,6 +248,32 @@ impl<M: Model> Transcription<'_, M> {
         setting.options.monitor.report(done.min(total), total);
         Ok(())
     }
+}
+
+/// What finds the words, and what the user should know about them.
+fn aligner<'a, M: Model>(
+    model: &'a M,
+    tokenizer: Tokenizer,
+    language: Language,
+    sot_sequence: &[Token],
+    options: &Options,
+    warnings: &mut Vec<Warning>,
+) -> Result<Aligner<'a, M>> {
+    let aligner = Aligner::new(model, tokenizer, language, sot_sequence, options.compat);
+    let asked = options.sample_len.unwrap_or(model.dims().n_text_ctx / 2);
+    let most = aligner.most_tokens();
+    if asked > most {
+        return Err(Error::Request(format!(
+            "sample_len: with word_timestamps expected at most {most}, found {asked}"
+        )));
+    }
+    if !aligner.heads_are_known {
+        warnings.push(Warning::UnknownAlignmentHeads);
+    }
+    if options.task == Task::Translate {
+        warnings.push(Warning::WordsOfTranslation);
+    }
+    Ok(aligner)
 }
 
 /// Refuses a model or a spectrogram that the rest would stumble over.

@@ -51,6 +51,29 @@ pub struct Segment {
     pub compression_ratio: f64,
     /// How probable the network finds it that nobody speaks in the window.
     pub no_speech_prob: f64,
+    /// Its words, where they were asked for: [`Options::word_timestamps`](crate::Options::word_timestamps).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<Word>>,
+}
+
+impl Segment {
+    /// Where it or its last word starts.
+    pub(crate) fn latest_start(&self) -> f64 {
+        self.words.iter().flatten().last().map_or(self.start, |word| word.start)
+    }
+}
+
+/// A word, and when it is said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word with the space before it and the punctuation beside it.
+    pub word: String,
+    /// Seconds from the start of the recording.
+    pub start: f64,
+    /// Seconds from the start of the recording.
+    pub end: f64,
+    /// How probable the network finds it, after what stands before it.
+    pub probability: f64,
 }
 
 /// What the user should know about a result.
@@ -65,6 +88,10 @@ pub enum Warning {
         /// The language taken.
         language: Language,
     },
+    /// Times of words come from attention to the sound, whose words are others than those of the translation.
+    WordsOfTranslation,
+    /// The checkpoint does not name the attention heads that follow the words: all of the decoder's upper half are taken.
+    UnknownAlignmentHeads,
     /// The rules of mlx_whisper would read this window again and again; it was left behind.
     EndlessWindow {
         /// Start of the window in frames of 10 ms.
@@ -87,6 +114,17 @@ impl fmt::Display for Warning {
                     "the language is uncertain, taken for {language}: if it is another, name it with --language"
                 )
             }
+            Self::WordsOfTranslation => {
+                write!(
+                    f,
+                    "the times of words are those of what is said, and fit a translation badly"
+                )
+            }
+            Self::UnknownAlignmentHeads => write!(
+                f,
+                "this checkpoint does not name the attention heads that follow the words (alignment_heads): all of the \
+                 decoder's upper half are taken, and times of words are less exact"
+            ),
             Self::EndlessWindow { seek } => write!(
                 f,
                 "mlx_whisper would read the window at {:.2} s for ever: the transcript goes on after it",

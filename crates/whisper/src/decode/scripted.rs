@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
+use crate::Result;
+use crate::model::{AUDIO_FRAMES, Alignment, Dims, Feed, Head, MelWindow, Model, Token};
 use crate::tokenizer::{Special, Tokenizer};
-use crate::{Error, Result};
 
 /// Where a row of logits is wanted.
 pub(crate) struct Place<'a> {
@@ -22,6 +22,9 @@ pub(crate) struct ScriptedModel {
     dims: Dims,
     pub(crate) special: &'static Special,
     script: Script,
+    /// Where it looks while it reads, by chance from this seed.
+    attention: u64,
+    names_heads: bool,
     /// What was asked of it.
     pub(crate) seen: Mutex<Seen>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Seen {
     /// Calls of `step`, and rows projected in all of them.
     pub(crate) steps: usize,
     pub(crate) rows: usize,
+    /// Calls of `align`.
+    pub(crate) aligned: usize,
 }
 
 pub(crate) struct Hypothesis {
@@ -62,6 +67,8 @@ impl ScriptedModel {
             dims,
             special,
             script: Box::new(script),
+            attention: 0,
+            names_heads: true,
             seen: Mutex::default(),
         }
     }
@@ -87,12 +94,20 @@ impl ScriptedModel {
 
     /// An `.en` network that speaks by chance, such that every rule is needed. `tools/golden/scripted.py` has the same.
     pub(crate) fn erratic(seed: u64) -> Self {
-        Self::english(move |place, logits| erratic_row(seed, place, logits))
+        Self::english(move |place, logits| erratic_row(seed, 200, place, logits))
+    }
+
+    /// [`erratic`](ScriptedModel::erratic), but its text is seldom broken UTF-8, and it reads by chance, too.
+    pub(crate) fn erratic_words(seed: u64) -> Self {
+        Self {
+            attention: seed,
+            ..Self::english(move |place, logits| erratic_row(seed, 300, place, logits))
+        }
     }
 
     /// [`erratic`](ScriptedModel::erratic), but says the same of every window, in whatever order they are begun.
     pub(crate) fn erratic_alike(seed: u64) -> Self {
-        Self::english(move |place, logits| erratic_row(seed, &Place { window: 0, ..*place }, logits))
+        Self::english(move |place, logits| erratic_row(seed, 200, &Place { window: 0, ..*place }, logits))
     }
 
     /// The same network, with something more to say.
@@ -110,6 +125,11 @@ impl ScriptedModel {
 
     pub(crate) fn with_dims(mut self, change: impl FnOnce(&mut Dims)) -> Self {
         change(&mut self.dims);
+        self
+    }
+
+    pub(crate) fn without_alignment_heads(mut self) -> Self {
+        self.names_heads = false;
         self
     }
 
@@ -188,8 +208,19 @@ impl Model for ScriptedModel {
         Ok(())
     }
 
-    fn align(&self, _: &Arc<()>, _: &[Token], _: &[Head]) -> Result<Alignment> {
-        Err(Error::Model("a scripted network has no attention".to_owned()))
+    fn alignment_heads(&self) -> Option<&[Head]> {
+        self.names_heads
+            .then_some(&[Head { layer: 0, head: 0 }, Head { layer: 1, head: 0 }])
+    }
+
+    fn align(&self, _: &Arc<()>, tokens: &[Token], heads: &[Head]) -> Result<Alignment> {
+        let mut seen = self.seen.lock().unwrap();
+        seen.aligned += 1;
+        let chance = [self.attention, seen.begun as u64 - 1];
+        Ok(Alignment {
+            logits: logits_of_reading(chance, tokens, self.dims.n_vocab),
+            scores: scores_of_reading(chance, tokens.len(), heads.len()),
+        })
     }
 }
 
@@ -203,8 +234,53 @@ pub(crate) fn mix(parts: &[u64]) -> u64 {
     })
 }
 
+/// Each token more or less probable than another; in a third of the windows none is.
+fn logits_of_reading([seed, window]: [u64; 2], tokens: &[Token], n_vocab: usize) -> Vec<f32> {
+    let step = if mix(&[seed, window, 4]).is_multiple_of(3) {
+        0.0625
+    } else {
+        0.25
+    };
+    let mut logits = vec![-40.0; tokens.len() * n_vocab];
+    for (i, row) in logits.chunks_exact_mut(n_vocab).enumerate() {
+        row[299] = 0.0;
+        if let Some(token) = tokens.get(i + 1) {
+            row[token.0 as usize] = -4.0 + (mix(&[seed, window, i as u64, 3]) % 64) as f32 * step;
+        }
+    }
+    logits
+}
+
+/// At each token a while, now and then for long or not at all, with some noise.
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+fn scores_of_reading([seed, window]: [u64; 2], n_tokens: usize, n_heads: usize) -> Vec<f32> {
+    let mut looks = vec![0..0; n_tokens];
+    let mut begin = (mix(&[seed, window, 1]) % 4 * 40) as usize;
+    for (i, look) in (1..).zip(&mut looks[..n_tokens - 1]) {
+        let r = mix(&[seed, window, i, 2]);
+        let length = if r.is_multiple_of(16) {
+            [1, 2, 90, 140][(r / 16 % 4) as usize]
+        } else {
+            4 + (r / 16 % 24) as usize
+        };
+        *look = begin..begin + length;
+        begin += length;
+    }
+    let mut scores = Vec::with_capacity(n_heads * n_tokens * AUDIO_FRAMES);
+    for head in 0..n_heads {
+        for (token, look) in looks.iter().enumerate() {
+            scores.extend((0..AUDIO_FRAMES).map(|frame| {
+                let noise = ((token * 7919 + frame * 104_729 + head * 1_299_709) % 1009) as f64 / 1009.0;
+                let seen = if look.contains(&frame) { 9.0 } else { 0.0 };
+                (noise + seen) as f32
+            }));
+        }
+    }
+    scores
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "indices of a small vocabulary")]
-fn erratic_row(seed: u64, place: &Place<'_>, logits: &mut [f32]) {
+fn erratic_row(seed: u64, first_text: u64, place: &Place<'_>, logits: &mut [f32]) {
     const EOT: u64 = 50256;
     const BEGIN: u64 = 50363;
     const NO_SPEECH: usize = 50361;
@@ -228,7 +304,7 @@ fn erratic_row(seed: u64, place: &Place<'_>, logits: &mut [f32]) {
                 if text_is_due && !seed.is_multiple_of(3) {
                     logit += 10.0;
                 }
-                200 + pick % 3000
+                first_text + pick % 3000
             }
             8..12 => (latest + pick % 120).min(BEGIN + 1500),
             12 => BEGIN + pick % 1501,

@@ -90,6 +90,6 @@ fn within_character(bytes: &[u8]) -> Vec<bool> {
 }
 
 /// `str.strip` of Python, which takes four separators for white space that Unicode does not.
-fn strip(text: &str) -> &str {
+pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
 }

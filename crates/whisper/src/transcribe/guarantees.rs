@@ -34,12 +34,15 @@ fn options(seed: u64) -> Options {
         initial_prompt: seed.is_multiple_of(6).then(|| "Names: Ångström, 東京.".to_owned()),
         carry_initial_prompt: seed.is_multiple_of(12),
         suppress_blank: !seed.is_multiple_of(13),
+        word_timestamps: seed % 5 < 2,
+        hallucination_silence_threshold: (seed % 10 < 5).then_some((seed % 3) as f64),
         batch: std::num::NonZeroUsize::new(mix(&[seed, 6]) as usize % 4),
         ..Options::default()
     }
 }
 
-/// `0 <= start <= end <= duration`, starts never decrease, numbers are numbers.
+/// `0 <= start <= end <= duration`, starts never decrease, numbers are numbers; words within their segment, where they were
+/// asked for.
 fn check_segments(segments: &[Segment], mel: &LogMel, seed: u64) {
     let mut earliest = 0.0;
     for (id, segment) in segments.iter().enumerate() {
@@ -52,7 +55,23 @@ fn check_segments(segments: &[Segment], mel: &LogMel, seed: u64) {
             assert!(number.is_finite(), "seed {seed}: {segment:?}");
         }
         assert_eq!(segment.id, id, "seed {seed}");
+        assert_eq!(segment.words.is_some(), options(seed).word_timestamps, "seed {seed}");
         earliest = start;
+        for word in segment.words.iter().flatten() {
+            assert!(
+                earliest <= word.start && word.start <= word.end && word.end <= end,
+                "seed {seed}: {word:?} in {segment:?}"
+            );
+            assert!((0.0..=1.0).contains(&word.probability), "seed {seed}: {word:?}");
+            earliest = word.start;
+        }
+        if let Some(words) = &segment.words {
+            let text: String = words.iter().map(|word| word.word.as_str()).collect();
+            assert!(
+                text == segment.text || text.contains(char::REPLACEMENT_CHARACTER),
+                "seed {seed}: {segment:?}"
+            );
+        }
     }
 }
 
@@ -77,10 +96,11 @@ fn check(model: &ScriptedModel, seed: u64) {
         "seed {seed}"
     );
 
-    // A window ends at least 20 ms after the one before; the language takes five looks and five trials; an attempt has at
-    // most 224 tokens.
+    // A window ends at least 20 ms after the one before, by words 10 ms; the language takes five looks and five trials; an
+    // attempt has at most 224 tokens.
     let seen = model.seen.lock().unwrap();
-    assert!(seen.begun <= mel.content_frames() / 2 + 11, "seed {seed}");
+    let step = if options.word_timestamps { 1 } else { 2 };
+    assert!(seen.begun <= mel.content_frames() / step + 11, "seed {seed}");
     assert!(
         seen.steps <= seen.begun * options.temperatures.len() * 225,
         "seed {seed}"
@@ -91,6 +111,7 @@ fn check(model: &ScriptedModel, seed: u64) {
 fn hold_for_networks_that_need_every_rule() {
     for seed in 0..NETWORKS {
         check(&ScriptedModel::erratic(seed), seed);
+        check(&ScriptedModel::erratic_words(seed), seed);
     }
 }
 

@@ -14,6 +14,8 @@ use crate::tokenizer::Tokenizer;
 #[derive(Debug, PartialEq)]
 pub(super) struct Pieces {
     pub(super) pieces: Vec<Piece>,
+    /// Whether a single timestamp stands at the end: nobody speaks in what remains.
+    pub(super) complete: bool,
     /// Where the next window begins, in steps of 20 ms from the start of this one; `None`: where this one ends.
     pub(super) read_on: Option<usize>,
 }
@@ -37,6 +39,7 @@ pub(super) fn cut(tokens: &[Token], tokenizer: &Tokenizer) -> Pieces {
     let mut cuts: Vec<usize> = (1..tokens.len())
         .filter(|&i| is_timestamp(&tokens[i - 1]) && is_timestamp(&tokens[i]))
         .collect();
+    let complete = matches!(tokens, [.., text, end] if !is_timestamp(text) && is_timestamp(end));
     let Some(&last_pair) = cuts.last() else {
         let latest = tokens.iter().rev().find(|token| is_timestamp(token)).map(steps);
         let whole = Piece {
@@ -46,11 +49,10 @@ pub(super) fn cut(tokens: &[Token], tokenizer: &Tokenizer) -> Pieces {
         };
         return Pieces {
             pieces: vec![whole],
+            complete,
             read_on: None,
         };
     };
-    // A single timestamp at the end: nobody speaks in what remains.
-    let complete = matches!(tokens, [.., text, end] if !is_timestamp(text) && is_timestamp(end));
     if complete {
         cuts.push(tokens.len());
     }
@@ -63,6 +65,7 @@ pub(super) fn cut(tokens: &[Token], tokenizer: &Tokenizer) -> Pieces {
     let heard_until = usize::try_from(steps(&tokens[last_pair - 1])).ok();
     Pieces {
         pieces: pieces.collect(),
+        complete,
         read_on: if complete { None } else { heard_until },
     }
 }
@@ -78,7 +81,7 @@ mod tests {
     }
 
     fn cut_english(tokens: &[Token]) -> (Vec<(Range<usize>, i64, Option<i64>)>, Option<usize>) {
-        let Pieces { pieces, read_on } = cut(tokens, &Tokenizer::new(51864).unwrap());
+        let Pieces { pieces, read_on, .. } = cut(tokens, &Tokenizer::new(51864).unwrap());
         (
             pieces
                 .into_iter()
