@@ -256,6 +256,10 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
             .collect::<Result<_, _>>()?,
         max_initial_timestamp: Some(decoding.max_initial_timestamp),
         sample_len: decoding.sample_len,
+        word_timestamps: args.words.word_timestamps,
+        prepend_punctuations: args.words.prepend_punctuations.clone(),
+        append_punctuations: args.words.append_punctuations.clone(),
+        hallucination_silence_threshold: args.words.hallucination_silence_threshold.and_then(|seconds| seconds.0),
         ..Options::default()
     })
 }

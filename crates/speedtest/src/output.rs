@@ -1,5 +1,6 @@
-//! The forms of a transcript: each is a head, a piece for each segment as it is found, and a tail.
+//! The forms of a transcript: each is a head, what each segment adds as it is found, and a tail.
 
+mod cues;
 mod json;
 mod python;
 mod subtitles;
@@ -9,6 +10,9 @@ mod time;
 
 use whisper::transcript::{Segment, Transcript};
 
+use cues::{Cue, Cues};
+
+pub(crate) use cues::Layout;
 pub(crate) use json::{ModelUsed, Weights};
 
 /// A form in which a transcript is written. txt, vtt, srt, tsv and json are mlx_whisper's to the byte, but that json is
@@ -48,9 +52,36 @@ impl Format {
         }
     }
 
+    /// The whole text.
+    pub(crate) fn render(self, layout: Layout, transcript: &Transcript, model: &ModelUsed) -> String {
+        let mut writer = Writer::new(self, layout);
+        let mut text = String::from(writer.head());
+        for segment in &transcript.segments {
+            text += &writer.segment(segment);
+        }
+        text + &writer.tail(transcript, model)
+    }
+}
+
+/// Writes a transcript in one form, segment by segment as they are found.
+pub(crate) struct Writer {
+    format: Format,
+    cues: Cues,
+    n_cues: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(format: Format, layout: Layout) -> Writer {
+        Writer {
+            format,
+            cues: Cues::new(layout),
+            n_cues: 0,
+        }
+    }
+
     /// What stands before the first segment.
-    pub(crate) fn head(self) -> &'static str {
-        match self {
+    pub(crate) fn head(&self) -> &'static str {
+        match self.format {
             Format::Txt | Format::Srt | Format::Json => "",
             Format::Vtt => subtitles::VTT_HEAD,
             Format::Tsv => tables::TSV_HEAD,
@@ -59,12 +90,14 @@ impl Format {
         }
     }
 
-    /// A segment, the `index`th from 0.
-    pub(crate) fn segment(self, index: usize, segment: &Segment) -> String {
-        match self {
+    /// What the next segment adds; a cue may wait for the words of another.
+    pub(crate) fn segment(&mut self, segment: &Segment) -> String {
+        match self.format {
             Format::Txt => text::txt(segment),
-            Format::Vtt => subtitles::vtt(segment),
-            Format::Srt => subtitles::srt(index, segment),
+            Format::Vtt | Format::Srt => {
+                let complete = self.cues.segment(segment);
+                self.cues(&complete)
+            }
             Format::Tsv => tables::tsv(segment),
             Format::Json => String::new(),
             Format::Lrc => tables::lrc(segment),
@@ -73,20 +106,27 @@ impl Format {
     }
 
     /// What stands after the last segment: for json, everything.
-    pub(crate) fn tail(self, transcript: &Transcript, model: &ModelUsed) -> String {
-        match self {
+    pub(crate) fn tail(&mut self, transcript: &Transcript, model: &ModelUsed) -> String {
+        match self.format {
             Format::Json => json::document(transcript, model),
-            _ => String::new(),
+            Format::Vtt | Format::Srt => {
+                let last = self.cues.finish();
+                self.cues(&last)
+            }
+            Format::Txt | Format::Tsv | Format::Lrc | Format::Csv => String::new(),
         }
     }
 
-    /// The whole text.
-    pub(crate) fn render(self, transcript: &Transcript, model: &ModelUsed) -> String {
-        let mut text = String::from(self.head());
-        for (index, segment) in transcript.segments.iter().enumerate() {
-            text += &self.segment(index, segment);
+    fn cues(&mut self, cues: &[Cue]) -> String {
+        let mut text = String::new();
+        for cue in cues {
+            self.n_cues += 1;
+            text += &match self.format {
+                Format::Srt => subtitles::srt(self.n_cues, cue),
+                _ => subtitles::vtt(cue),
+            };
         }
-        text + &self.tail(transcript, model)
+        text
     }
 }
 

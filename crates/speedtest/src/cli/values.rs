@@ -17,6 +17,21 @@ pub(crate) fn optional(text: &str) -> Result<Maybe, String> {
     }
 }
 
+/// A number from 1 on; 0 and `None` mean any, as in Python's commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<NonZeroUsize>);
+
+/// A number, or `None`.
+pub(crate) fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "None" | "none" => Ok(Limit(None)),
+        _ => text
+            .parse()
+            .map(|number| Limit(NonZeroUsize::new(number)))
+            .map_err(|_| "expected a whole number or None".into()),
+    }
+}
+
 /// `True`, `False`, and what else means the same.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_lowercase().as_str() {

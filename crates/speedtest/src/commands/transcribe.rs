@@ -19,7 +19,7 @@ use crate::console::{Causes, Console};
 use crate::engine::{self, Engine, Heard, Listener, Origin};
 use crate::inputs::{self, Input};
 use crate::model_names::Source;
-use crate::output::ModelUsed;
+use crate::output::{ModelUsed, Writer};
 use crate::store::download::first_that_works;
 use crate::{files, interrupt, model_names};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     engine::options(args).map_err(|problem| usage_error("transcribe", format!("{problem:#}")))?;
     interrupt::end_on_ctrl_c()?;
 
-    for warning in args.foreign.warnings() {
+    for warning in args.foreign.warnings().into_iter().chain(args.words.warnings()) {
         console.warning(warning);
     }
     for problem in &problems {
@@ -137,7 +137,7 @@ fn one(
     } else {
         job.input.to_string()
     };
-    let printed = matches!(plan.target, Target::StandardOutput).then(|| plan.formats[0]);
+    let printed = matches!(plan.target, Target::StandardOutput).then(|| Writer::new(plan.formats[0], plan.layout));
     let mut live = Live::begin(printed, console, console.progress(&label))?;
     let Heard {
         transcript,
@@ -147,7 +147,7 @@ fn one(
     live.end(&transcript, model)?;
 
     for (format, path) in files.iter().filter(|(_, path)| plan.overwrite || !path.exists()) {
-        files::write_whole(path, &format.render(&transcript, model))
+        files::write_whole(path, &format.render(plan.layout, &transcript, model))
             .with_context(|| format!("{}: cannot be written", path.display()))?;
         console.detail(format_args!("{} -> {}", job.input, path.display()));
     }

@@ -64,16 +64,72 @@ fn five_forms_are_mlx_whispers_to_the_byte() {
         let transcript = transcript(&format!("{name}.json"));
         for format in [Format::Txt, Format::Vtt, Format::Srt, Format::Tsv] {
             let expected = fs::read_to_string(folder().join(name).with_extension(format.extension())).unwrap();
-            assert_eq!(format.render(&transcript, &model()), expected, "{name} {format:?}");
+            assert_eq!(
+                format.render(Layout::default(), &transcript, &model()),
+                expected,
+                "{name} {format:?}"
+            );
         }
         let expected = fs::read_to_string(folder().join(name).with_extension("json")).unwrap();
-        let document = Format::Json.render(&transcript, &model());
+        let document = Format::Json.render(Layout::default(), &transcript, &model());
         assert!(without_our_keys(&document) == expected, "{name} json: {document}");
     }
 }
 
+/// `LAYOUTS` of `tools/golden/make_output.py`.
+fn layouts() -> [(&'static str, Layout); 7] {
+    let layout = |width, count, words, highlight_words| Layout {
+        max_line_width: width,
+        max_line_count: count,
+        max_words_per_line: words,
+        highlight_words,
+    };
+    [
+        ("words", layout(None, None, None, false)),
+        ("highlighted", layout(None, None, None, true)),
+        ("wide", layout(Some(42), Some(2), None, false)),
+        ("narrow", layout(Some(12), None, None, false)),
+        ("lines", layout(None, Some(1), None, false)),
+        ("few", layout(None, None, Some(3), false)),
+        ("wide_highlighted", layout(Some(30), Some(1), None, true)),
+    ]
+}
+
+#[test]
+fn words_are_laid_out_as_by_mlx_whisper() {
+    let transcript = transcript("jfk.words.json");
+    for (name, layout) in layouts() {
+        for format in [Format::Vtt, Format::Srt] {
+            let path = folder().join(format!("jfk.{name}.{}", format.extension()));
+            let found = format.render(layout, &transcript, &model());
+            assert_eq!(found, fs::read_to_string(path).unwrap(), "{name} {format:?}");
+        }
+    }
+    let json = without_our_keys(&Format::Json.render(Layout::default(), &transcript, &model()));
+    assert_eq!(json, fs::read_to_string(folder().join("jfk.words.json")).unwrap());
+}
+
 /// What mlx_whisper has heard in each recording of ../shared, with three models: (model, recordings, transcripts).
 fn golden(test: &str) -> Vec<(&'static str, Vec<(String, Transcript)>)> {
+    golden_of(
+        test,
+        ["whisper-base-mlx-5bit", "whisper-base-mlx-8bit", "whisper-tiny.en-mlx"],
+    )
+}
+
+/// With words, in five recordings.
+fn golden_words(test: &str) -> Vec<(&'static str, Vec<(String, Transcript)>)> {
+    golden_of(
+        test,
+        [
+            "whisper-base-mlx-5bit.words",
+            "whisper-base-mlx-8bit.words",
+            "whisper-tiny.en-mlx.words",
+        ],
+    )
+}
+
+fn golden_of(test: &str, models: [&'static str; 3]) -> Vec<(&'static str, Vec<(String, Transcript)>)> {
     #[derive(Deserialize)]
     struct Line {
         file: String,
@@ -96,9 +152,7 @@ fn golden(test: &str) -> Vec<(&'static str, Vec<(String, Transcript)>)> {
         };
         (model, lines.lines().map(line).collect())
     };
-    ["whisper-base-mlx-5bit", "whisper-base-mlx-8bit", "whisper-tiny.en-mlx"]
-        .map(read)
-        .into()
+    models.map(read).into()
 }
 
 /// mlx_whisper's document, which ends with the language.
@@ -114,7 +168,7 @@ fn five_forms_of_all_recordings_are_mlx_whispers_to_the_byte() {
         for format in [Format::Txt, Format::Vtt, Format::Srt, Format::Tsv, Format::Json] {
             let mut sum = Sha256::new();
             for (_, transcript) in &transcripts {
-                let text = format.render(transcript, &model());
+                let text = format.render(Layout::default(), transcript, &model());
                 match format {
                     Format::Json => sum.update(without_our_keys(&text)),
                     _ => sum.update(text),
@@ -128,20 +182,42 @@ fn five_forms_of_all_recordings_are_mlx_whispers_to_the_byte() {
 }
 
 #[test]
+fn words_of_all_recordings_are_laid_out_as_by_mlx_whisper() {
+    let expected = fs::read_to_string(folder().join("transcripts.sha256")).unwrap();
+    for (name, transcripts) in golden_words("words_of_all_recordings_are_laid_out_as_by_mlx_whisper") {
+        for (layout_name, layout) in layouts() {
+            for format in [Format::Vtt, Format::Srt] {
+                let text = |(_, transcript): &(String, Transcript)| format.render(layout, transcript, &model());
+                let sum = Sha256::digest(transcripts.iter().map(text).collect::<String>());
+                let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+                let line = format!("{name} {layout_name} {} {sum}\n", format.extension());
+                assert!(expected.contains(&line), "{name} {layout_name} {format:?}");
+            }
+        }
+        let json = |(_, transcript): &(String, Transcript)| {
+            without_our_keys(&Format::Json.render(Layout::default(), transcript, &model()))
+        };
+        let sum = Sha256::digest(transcripts.iter().map(json).collect::<String>());
+        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(expected.contains(&format!("{name} json {sum}\n")), "{name} json");
+    }
+}
+
+#[test]
 fn other_parsers_read_what_is_written() {
     const NAME: &str = "other_parsers_read_what_is_written";
     let out = tempfile::tempdir().unwrap();
     let write = |name: &str, transcript: &Transcript| {
         for format in Format::ALL {
             let path = out.path().join(format!("{name}.{}", format.extension()));
-            fs::write(path, format.render(transcript, &model())).unwrap();
+            fs::write(path, format.render(Layout::default(), transcript, &model())).unwrap();
         }
     };
     let mut written = 2;
     for name in ["speech", "silence"] {
         write(name, &transcript(&format!("{name}.json")));
     }
-    for (model, transcripts) in golden(NAME) {
+    for (model, transcripts) in golden(NAME).into_iter().chain(golden_words(NAME)) {
         written += transcripts.len();
         for (file, transcript) in transcripts {
             write(&format!("{model} {file}"), &transcript);
@@ -156,6 +232,7 @@ fn other_parsers_read_what_is_written() {
 #[test]
 fn json_says_what_the_model_was() {
     let document = Format::Json.render(
+        Layout::default(),
         &Transcript {
             language_probability: Some(0.5),
             language_candidates: vec![(Language::ENGLISH, 0.5), ("de".parse().unwrap(), 0.25)],
@@ -177,19 +254,23 @@ fn json_says_what_the_model_was() {
         weights: Weights::Type(whisper::weights::Float::F16),
         ..model()
     };
-    assert!(Format::Json.render(&empty(), &dense).contains("\"type\": \"f16\""));
+    assert!(
+        Format::Json
+            .render(Layout::default(), &empty(), &dense)
+            .contains("\"type\": \"f16\"")
+    );
 }
 
 #[test]
 fn lyrics_and_commas() {
     let transcript = transcript("awkward.json");
-    let lyrics = Format::Lrc.render(&transcript, &model());
+    let lyrics = Format::Lrc.render(Layout::default(), &transcript, &model());
     assert!(lyrics.starts_with("[by:whisper-speedtest]\n[00:00.00]"), "{lyrics}");
     assert!(
         lyrics.lines().all(|line| line.starts_with('[')),
         "a text of several lines is one line here: {lyrics}"
     );
-    let commas = Format::Csv.render(&transcript, &model());
+    let commas = Format::Csv.render(Layout::default(), &transcript, &model());
     assert!(commas.starts_with("start,end,text\n0,"), "{commas}");
     assert!(commas.contains("\"She said \"\"no\"\", then"), "{commas}");
 }
@@ -198,12 +279,17 @@ fn lyrics_and_commas() {
 fn a_piece_at_a_time_is_the_whole() {
     let transcript = transcript("speech.json");
     for format in Format::ALL {
-        let mut pieces = String::from(format.head());
-        for (index, segment) in transcript.segments.iter().enumerate() {
-            pieces += &format.segment(index, segment);
+        let mut writer = Writer::new(format, Layout::default());
+        let mut pieces = String::from(writer.head());
+        for segment in &transcript.segments {
+            pieces += &writer.segment(segment);
         }
-        pieces += &format.tail(&transcript, &model());
-        assert_eq!(pieces, format.render(&transcript, &model()), "{format:?}");
+        pieces += &writer.tail(&transcript, &model());
+        assert_eq!(
+            pieces,
+            format.render(Layout::default(), &transcript, &model()),
+            "{format:?}"
+        );
     }
 }
 
@@ -214,6 +300,8 @@ fn nothing_in_a_text_ends_a_cue() {
         text,
         ..transcript("speech.json").segments.swap_remove(0)
     };
-    assert!(Format::Srt.segment(0, &segment).ends_with("\none -> two\nthree\n\n"));
-    assert!(Format::Vtt.segment(0, &segment).ends_with("\none -> two\nthree\n\n"));
+    for format in [Format::Srt, Format::Vtt] {
+        let cue = Writer::new(format, Layout::default()).segment(&segment);
+        assert!(cue.ends_with("\none -> two\nthree\n\n"), "{cue}");
+    }
 }

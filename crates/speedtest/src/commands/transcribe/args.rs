@@ -1,5 +1,7 @@
 //! What can be asked of `transcribe`.
 
+mod words;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -10,11 +12,14 @@ use crate::cli::values::{Batch, Maybe, boolean, optional};
 use crate::model_names;
 use crate::store::download::Sources;
 
+pub(crate) use words::WordArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   whisper-speedtest transcribe talk.mp3
   whisper-speedtest transcribe talk.mp3 --language German -f srt > talk.srt
   whisper-speedtest transcribe interviews/ -f all -o texts
+  whisper-speedtest transcribe film.mkv --word-timestamps --max-line-width 42 --max-line-count 2 -f srt -o .
   whisper-speedtest transcribe lecture.mp3 --batch auto
   ffmpeg -i film.mkv -f wav - | whisper-speedtest transcribe -
 
@@ -61,6 +66,8 @@ pub(crate) struct TranscribeArgs {
     pub(crate) sound: SoundArgs,
     #[command(flatten)]
     pub(crate) decoding: DecodingArgs,
+    #[command(flatten)]
+    pub(crate) words: WordArgs,
     #[command(flatten)]
     pub(crate) foreign: ForeignArgs,
 
@@ -237,6 +244,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Command, parse};
+    use crate::output::Layout;
 
     fn transcribe(line: &str) -> TranscribeArgs {
         match parse(line.split_whitespace().map(OsString::from)).unwrap().command {
@@ -257,6 +265,51 @@ mod tests {
             "p transcribe japanese.wav --model medium --language Japanese --task translate",
         ] {
             transcribe(line);
+        }
+    }
+
+    #[test]
+    fn words_are_asked_for_as_in_python() {
+        let words = |line: &str| transcribe(&format!("p transcribe a.wav {line}")).words;
+        let mlx = words("--word-timestamps True --highlight-words True --max-words-per-line 5");
+        assert!(mlx.word_timestamps && mlx.layout().highlight_words && mlx.problem().is_none());
+        assert_eq!(mlx.layout().max_words_per_line, Some(5));
+        let openai = words("--word_timestamps True --max_line_width None --max_line_count 0 --prepend_punctuations -(");
+        assert_eq!(openai.layout(), Layout::default());
+        assert_eq!(openai.prepend_punctuations, "-(");
+        let options = whisper::Options::default();
+        let plain = words("--highlight_words False");
+        assert_eq!(plain.prepend_punctuations, options.prepend_punctuations);
+        assert_eq!(plain.append_punctuations, options.append_punctuations);
+        assert_eq!((plain.problem(), plain.warnings().len()), (None, 0));
+    }
+
+    #[test]
+    fn a_layout_of_words_without_words_is_refused_or_said() {
+        let words = |line: &str| transcribe(&format!("p transcribe a.wav {line}")).words;
+        for line in [
+            "--highlight-words",
+            "--max-line-width 40",
+            "--max-line-count 2",
+            "--max-words-per-line 3",
+        ] {
+            assert!(
+                words(line)
+                    .problem()
+                    .is_some_and(|problem| problem.contains("add --word-timestamps")),
+                "{line}"
+            );
+        }
+        for line in [
+            "--hallucination-silence-threshold 2",
+            "--word-timestamps --max-line-count 2",
+            "--word-timestamps --max-line-width 40 --max-words-per-line 3",
+        ] {
+            assert_eq!(
+                (words(line).problem(), words(line).warnings().len()),
+                (None, 1),
+                "{line}"
+            );
         }
     }
 

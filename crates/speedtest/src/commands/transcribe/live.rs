@@ -5,39 +5,38 @@ use std::io;
 
 use crate::console::{Console, Progress};
 use crate::engine::Listener;
-use crate::output::{Format, ModelUsed};
+use crate::output::{ModelUsed, Writer};
 use whisper::transcript::{Segment, Transcript};
 
 /// Shows segments and progress as they come.
 pub(super) struct Live<'a> {
-    /// The form on standard output, if any.
-    format: Option<Format>,
-    found: usize,
+    /// For standard output, if anything is printed.
+    writer: Option<Writer>,
     console: &'a Console,
     progress: Progress<'a>,
 }
 
 impl<'a> Live<'a> {
-    /// Prints what stands before the first segment, where a form is given.
+    /// Prints what stands before the first segment, where there is a writer.
     pub(super) fn begin(
-        format: Option<Format>,
+        writer: Option<Writer>,
         console: &'a Console,
         progress: Progress<'a>,
     ) -> anyhow::Result<Live<'a>> {
         let live = Live {
-            format,
-            found: 0,
+            writer,
             console,
             progress,
         };
-        live.print(format.map_or("", Format::head))?;
+        live.print(live.writer.as_ref().map_or("", Writer::head))?;
         Ok(live)
     }
 
     /// Prints what stands after the last segment.
-    pub(super) fn end(self, transcript: &Transcript, model: &ModelUsed) -> anyhow::Result<()> {
-        let Some(format) = self.format else { return Ok(()) };
-        self.print(&end_of_line(format.tail(transcript, model)))
+    pub(super) fn end(mut self, transcript: &Transcript, model: &ModelUsed) -> anyhow::Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let tail = writer.tail(transcript, model);
+        self.print(&end_of_line(tail))
     }
 
     fn print(&self, text: &str) -> anyhow::Result<()> {
@@ -50,11 +49,13 @@ impl<'a> Live<'a> {
 
 impl Listener for Live<'_> {
     fn segment(&mut self, segment: &Segment) -> anyhow::Result<()> {
-        if let Some(format) = self.format {
-            self.print(&format.segment(self.found, segment))?;
+        match &mut self.writer {
+            Some(writer) => {
+                let text = writer.segment(segment);
+                self.print(&text)
+            }
+            None => Ok(()),
         }
-        self.found += 1;
-        Ok(())
     }
 
     fn reading(&mut self, done_s: f64, stated_s: Option<f64>) {
@@ -72,7 +73,11 @@ impl Listener for Live<'_> {
 
 /// mlx_whisper's json files have no end of line; on a terminal the prompt should not follow the brace.
 fn end_of_line(text: String) -> String {
-    if text.is_empty() { text } else { text + "\n" }
+    if text.is_empty() || text.ends_with('\n') {
+        text
+    } else {
+        text + "\n"
+    }
 }
 
 /// Standard output cannot be written: no fault of a recording.

@@ -6,12 +6,13 @@ use super::args::{OutputFormat, TranscribeArgs};
 use crate::cli::usage_error;
 use crate::files;
 use crate::inputs::Input;
-use crate::output::Format;
+use crate::output::{Format, Layout};
 
 /// What is to be done.
 pub(super) struct Plan {
     pub(super) jobs: Vec<Job>,
     pub(super) formats: Vec<Format>,
+    pub(super) layout: Layout,
     pub(super) target: Target,
     pub(super) overwrite: bool,
     pub(super) strict: bool,
@@ -32,6 +33,9 @@ impl Plan {
     /// One text is printed. Files are written into the folder that was named; into the current one where something was
     /// asked for that only files can have.
     pub(super) fn new(args: &TranscribeArgs, inputs: Vec<Input>) -> Result<Plan, clap::Error> {
+        if let Some(problem) = args.words.problem() {
+            return Err(usage_error("transcribe", problem));
+        }
         let formats = formats(args.output_format);
         let files = inputs.len() > 1 || formats.len() > 1 || args.output_name.is_some() || args.no_overwrite;
         let target = match &args.output_dir {
@@ -57,6 +61,7 @@ impl Plan {
         Ok(Plan {
             jobs,
             formats,
+            layout: args.words.layout(),
             target,
             overwrite: !args.no_overwrite,
             strict: args.sound.strict,

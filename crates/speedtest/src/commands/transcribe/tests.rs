@@ -74,6 +74,7 @@ fn hear(input: &Input, listener: &mut dyn Listener) -> anyhow::Result<Heard> {
         avg_logprob: -0.1,
         compression_ratio: 1.0,
         no_speech_prob: 0.0,
+        words: None,
     };
     listener.progress(1.0, 1.0);
     listener.segment(&segment)?;
