@@ -54,6 +54,8 @@ fn a_wrong_command_line_is_2_and_helps() {
         (&["transcribe", "a.wav", "b.wav", "--output-name", "c"], "--output-name"),
         (&["transcribe", "a.wav", "-f", "doc"], "srt"),
         (&["transcribe", "a.wav", "--threads", "0"], "threads"),
+        (&["transcribe", "a.wav", "--highlight-words"], "add --word-timestamps"),
+        (&["transcribe", "a.wav", "--word-timestmps"], "--word-timestamps"),
         (&["transcirbe", "a.wav"], "transcribe"),
         (&["man", "nothing"], "nothing"),
     ] {

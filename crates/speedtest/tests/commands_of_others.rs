@@ -79,12 +79,16 @@ fn every_option_is_known() {
     let of_mlx_whisper = "--model bundled --output-name out --output-dir . --output-format srt --verbose False --task transcribe \
         --language en --temperature 0 --best-of 5 --patience 1.0 --length-penalty 0.5 --suppress-tokens -1 \
         --initial-prompt hello --condition-on-previous-text False --fp16 True --compression-ratio-threshold 2.4 \
-        --logprob-threshold -1.0 --no-speech-threshold 0.6 --clip-timestamps 0,5";
+        --logprob-threshold -1.0 --no-speech-threshold 0.6 --clip-timestamps 0,5 --word-timestamps True \
+        --prepend-punctuations -( --append-punctuations .,! --highlight-words True --max-line-width 40 --max-line-count 2 \
+        --max-words-per-line 5 --hallucination-silence-threshold 2";
     let of_whisper = "--model bundled --model_dir models --device cpu --output_dir . --output_format json --verbose False --task transcribe \
         --language English --temperature 0 --best_of 5 --beam_size 5 --patience None --length_penalty None \
         --suppress_tokens -1 --carry_initial_prompt False --condition_on_previous_text True \
         --fp16 False --temperature_increment_on_fallback 0.2 --compression_ratio_threshold 2.4 \
-        --logprob_threshold -1.0 --no_speech_threshold 0.6 --clip_timestamps 0 --threads 2";
+        --logprob_threshold -1.0 --no_speech_threshold 0.6 --clip_timestamps 0 --threads 2 --word_timestamps True \
+        --prepend_punctuations ( --append_punctuations . --highlight_words False --max_line_width None --max_line_count 2 \
+        --max_words_per_line None --hallucination_silence_threshold None";
     for options in [of_mlx_whisper, of_whisper] {
         let folder = tempfile::tempdir().unwrap();
         let mut program = program();

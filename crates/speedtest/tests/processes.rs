@@ -9,6 +9,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use wait4::Wait4 as _;
+
 mod support;
 #[cfg(target_os = "linux")]
 use support::jfk;
@@ -105,6 +108,41 @@ fn ctrl_c_ends_it_while_the_network_computes() {
     assert_eq!(ended(&mut child).code(), Some(130));
     text.read_to_string(&mut said).unwrap();
     assert!(said.ends_with('\n') && said.lines().count() < 60, "{said}");
+}
+
+/// A window that takes many seconds is not waited for. What is counted is the time that the program computes, since a busy
+/// machine stretches any other.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_does_not_wait_for_a_running_encode() {
+    const TICKS_PER_SECOND: f64 = 100.0; // of /proc, on every machine
+    let computed = |child: &Child| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let after_name = stat.rsplit_once(')').unwrap().1; // state, and eleven numbers later user and system time
+        let times = after_name.split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS_PER_SECOND
+    };
+    let mut child = program()
+        .args(["transcribe", "--language", "en", "--compute", "f32", "--threads", "1"])
+        .arg(jfk())
+        .env("WHISPER_ISA", "scalar")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut text = child.stdout.take().unwrap();
+    while computed(&child) < 3.0 {
+        thread::sleep(Duration::from_millis(5)); // loading and reading take less, a window much more
+    }
+    let before = computed(&child);
+    interrupt(&child);
+    let end = child.wait4().unwrap();
+    let after = (end.rusage.utime + end.rusage.stime).as_secs_f64();
+    assert_eq!(end.status.code(), Some(130));
+    let mut said = String::new();
+    text.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert!(after < before + 1.0, "interrupted at {before} s, ended at {after} s");
 }
 
 /// Ctrl-C and `kill -9` in the middle of the seven files of a recording: whoever looks finds whole files.

@@ -27,7 +27,7 @@ use crate::options::Compat;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
-pub(crate) use spread::{Pauses, spread};
+pub(crate) use spread::spread;
 
 /// Encoder frames a second.
 const FRAMES_PER_SECOND: f64 = 50.0;
@@ -43,6 +43,19 @@ pub(crate) struct TimedWord {
     pub(crate) end: f64,
     /// The mean of its tokens'.
     pub(crate) probability: f32,
+}
+
+/// Times around the segments of a window, in seconds of the recording.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    /// Where the window begins.
+    pub(crate) start: f64,
+    /// Where it ends: at most 30 s after its start.
+    pub(crate) end: f64,
+    /// Where the last word before it ends.
+    pub(crate) spoken_until: f64,
+    /// Where the recording ends.
+    pub(crate) duration: f64,
 }
 
 /// Finds the words of windows.

@@ -13,8 +13,7 @@ use crate::model::{AUDIO_FRAMES, MEL_FRAMES, Token};
 use crate::options::{Compat, Options};
 use crate::tokenizer::Tokenizer;
 use crate::transcript::{Segment, Warning};
-use crate::words::hallucination::Surroundings;
-use crate::words::{Pauses, TimedWord, spread};
+use crate::words::{Surroundings, TimedWord, spread};
 
 /// What all passages of a recording share.
 pub(super) struct Setting<'a> {
@@ -118,17 +117,13 @@ impl Passage {
                 .map(|segment| text_of(&segment.tokens, setting))
                 .collect();
             let n_tokens = texts.iter().map(Vec::len);
-            let pauses = Pauses {
-                offset: seconds(window.start),
-                spoken_until: self.spoken_until,
-            };
-            spread(align(&texts)?, &mut segments, n_tokens, pauses, setting.options);
             let around = Surroundings {
                 start: seconds(window.start),
                 end: seconds(window.end),
                 spoken_until: self.spoken_until,
                 duration: seconds(setting.n_frames),
             };
+            spread(align(&texts)?, &mut segments, n_tokens, around, setting.options);
             let threshold = setting.options.hallucination_silence_threshold;
             match behind_words(&mut segments, cut.complete, around, threshold) {
                 ReadOn::AsTold => {}

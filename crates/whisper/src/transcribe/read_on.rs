@@ -5,7 +5,8 @@
 
 use super::passage::frame;
 use crate::transcript::Segment;
-use crate::words::hallucination::{self, MadeUp, Surroundings};
+use crate::words::Surroundings;
+use crate::words::hallucination::{self, MadeUp};
 
 /// Where to read on, in frames of the recording.
 #[derive(Clone, Copy, Debug, PartialEq)]

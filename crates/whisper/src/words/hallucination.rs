@@ -2,20 +2,8 @@
 //!
 //! Source: `transcribe.py` of openai/whisper, `hallucination_silence_threshold`.
 
+use super::Surroundings;
 use crate::transcript::{Segment, Word};
-
-/// Times around the segments of a window, in seconds of the recording.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings {
-    /// Where the window begins.
-    pub(crate) start: f64,
-    /// Where it ends: at most 30 s after its start.
-    pub(crate) end: f64,
-    /// Where the last word before it ends.
-    pub(crate) spoken_until: f64,
-    /// Where the recording ends.
-    pub(crate) duration: f64,
-}
 
 /// From where on a window is made up, and where to read on.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,8 +3,7 @@
 //! Attention says well when a word begins, and badly when one ends before a pause: the word lasts up to the next one. So
 //! words beside a pause that last too long are cut short, by the length of the others.
 
-use super::TimedWord;
-use super::punctuation;
+use super::{Surroundings, TimedWord, punctuation};
 use crate::options::{Compat, Options};
 use crate::transcript::{Segment, Word};
 
@@ -15,15 +14,6 @@ struct Durations {
     longest: f64,
 }
 
-/// What is known about the sound around a window.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pauses {
-    /// Where the window begins, in seconds.
-    pub(crate) offset: f64,
-    /// Where the last word before it ends, in seconds.
-    pub(crate) spoken_until: f64,
-}
-
 /// Gives the words of a window to its segments, of so many tokens each; the times of a segment become those of its words.
 ///
 /// Source: `add_word_timestamps` in `timing.py`.
@@ -31,7 +21,7 @@ pub(crate) fn spread(
     mut words: Vec<TimedWord>,
     segments: &mut [Segment],
     n_tokens: impl Iterator<Item = usize>,
-    pauses: Pauses,
+    window: Surroundings,
     options: &Options,
 ) {
     let durations = durations(&words);
@@ -43,7 +33,7 @@ pub(crate) fn spread(
         join(&mut words); // from one segment into another, too
     }
 
-    let mut spoken_until = pauses.spoken_until;
+    let mut spoken_until = window.spoken_until;
     let mut words = words.into_iter();
     for (segment, n_tokens) in segments.iter_mut().zip(n_tokens) {
         let mut own = take(&mut words, n_tokens);
@@ -51,7 +41,7 @@ pub(crate) fn spread(
             join(&mut own);
         }
         own.retain(|word| !word.text.is_empty());
-        let mut own: Vec<Word> = own.into_iter().map(|word| word.at(pauses.offset)).collect();
+        let mut own: Vec<Word> = own.into_iter().map(|word| word.at(window.start)).collect();
         if !own.is_empty() {
             shorten_at_pause(&mut own, spoken_until, durations);
             agree(segment, &mut own, durations);
