@@ -371,6 +371,71 @@ fn check_models_hands_over_when_told_to() {
 }
 
 #[test]
+fn the_environment_forbids_the_network() {
+    let machine = Machine::new();
+    for (variable, value) in [
+        ("HF_HUB_OFFLINE", "1"),
+        ("HF_HUB_OFFLINE", "On"),
+        ("HF_HUB_OFFLINE", "yes"),
+        ("TRANSFORMERS_OFFLINE", "TRUE"),
+    ] {
+        let tripwire = Tripwire::start();
+        for line in [
+            "models pull me/whisper",
+            "models repair me/whisper",
+            "check-models -m tiny --download",
+        ] {
+            let mut command = machine.command(line);
+            command.env(variable, value).env("HF_ENDPOINT", &tripwire.url);
+            let told = stderr(&command.assert().code(1));
+            assert!(told.contains("switched off"), "{variable}={value} {line}: {told}");
+        }
+        assert!(!tripwire.touched(), "{variable}={value}");
+    }
+}
+
+/// As a service manager or a CI job ends it: what has come is kept, and fetched no more.
+#[test]
+#[cfg(unix)]
+fn a_terminated_download_goes_on_later() {
+    let machine = Machine::new();
+    machine.hub.model("me/whisper", 30 << 20);
+    let fault = Fault {
+        rate: Some(8 << 20),
+        ..Fault::default()
+    };
+    machine.hub.rule("storage:", None, fault);
+    let mut pull = machine.command("models pull me/whisper");
+    let child = pull.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let blobs = machine.models().join("models--me--whisper/blobs");
+    let part = || {
+        let mut entries = fs::read_dir(&blobs).ok()?.flatten();
+        let part = entries.find(|entry| entry.path().extension().is_some_and(|end| end == "incomplete"))?;
+        part.metadata().ok().map(|meta| meta.len())
+    };
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while part().is_none_or(|len| len < 4 << 20) {
+        assert!(std::time::Instant::now() < patience, "no part");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let terminate = std::process::Command::new("kill").arg(child.id().to_string()).status();
+    assert!(terminate.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    assert!(
+        String::from_utf8(ended.stderr)
+            .unwrap()
+            .ends_with("goes on from there\n")
+    );
+    let kept = part().unwrap();
+    machine.hub.clear_rules();
+    machine.hub.forget();
+    machine.run("models pull me/whisper").success();
+    let asked = machine.hub.seen().into_iter().find_map(|seen| seen.range);
+    assert_eq!(asked, Some(format!("bytes={kept}-")));
+}
+
+#[test]
 fn doctor_uses_the_network_only_when_asked() {
     let machine = Machine::new();
     let tripwire = Tripwire::start();
