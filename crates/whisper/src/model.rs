@@ -40,6 +40,24 @@ pub struct Dims {
     pub n_text_layer: usize,
 }
 
+/// The encoder's positions `[length, channels]`, which no checkpoint holds: sines of rising wavelength, then their cosines.
+///
+/// Source: `sinusoids`, openai/whisper `model.py`.
+pub fn sinusoids(length: usize, channels: usize) -> Vec<f32> {
+    let half = channels / 2;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "computed in f64, then rounded, as in Python"
+    )]
+    let log_timescale = (10000_f64.ln() / (half as f64 - 1.0)) as f32;
+    let frequencies: Vec<f32> = (0..half).map(|i| (-log_timescale * i as f32).exp()).collect();
+    let row = |t: usize| {
+        let angles = frequencies.iter().map(move |frequency| t as f32 * frequency);
+        angles.clone().map(f32::sin).chain(angles.map(f32::cos))
+    };
+    (0..length).flat_map(row).collect()
+}
+
 /// One window for the encoder: log-mel `[n_frames, n_mels]`, row-major, as Whisper was trained on.
 ///
 /// A full window has [`MEL_FRAMES`] frames; a device fills a shorter one with zeros, as mlx_whisper does.

@@ -29,9 +29,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use config::{Config, MAX_CONFIG_BYTES, Quantization};
+pub use inventory::{Part, parts};
 pub use tensors::{Dtype, Float, Tensor, Tensors};
-
-use inventory::Part;
 
 use crate::model::{Dims, Head};
 use crate::{Error, Result};
@@ -184,10 +183,18 @@ impl Checkpoint {
         &self.dims
     }
 
+    /// The type of what is not packed, by the decoder's positions, which never are.
+    pub fn float(&self) -> Float {
+        match self.tensors.get("decoder.positional_embedding").map(Tensor::dtype) {
+            Some(Dtype::Float(float)) => float,
+            _ => Float::F32, // cannot be: all tensors were checked
+        }
+    }
+
     /// Where the weights come from, how many there are and how they are packed.
     pub fn description(&self) -> Description {
         let mut forms: BTreeMap<Form, u64> = BTreeMap::new();
-        for part in inventory::parts(&self.dims) {
+        for part in parts(&self.dims) {
             let (path, n_weights, packed) = match &part {
                 Part::Plain { name, shape } => (name.clone(), shape.iter().product(), None),
                 Part::Matrix { path, n, k } => (format!("{path}.weight"), n * k, self.quantized.get(path)),

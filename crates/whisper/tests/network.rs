@@ -9,19 +9,24 @@ use std::path::Path;
 
 use kernels::{Compute, Cpu, Isa};
 use whisper::cpu::CpuModel;
-use whisper::model::{Feed, Head, MelWindow, Model, Token};
+use whisper::model::{Feed, MelWindow, Model, Token};
 use whisper::weights::Checkpoint;
 
 mod support;
+use support::conformance::{self, SameWithin};
 use support::{distance, load, npy, shared};
 
-/// The random two-layer Whispers that are part of the project: features, logits, attention within 1e-4.
+/// On the CPU a sum does not depend on what is computed beside it.
+const TO_THE_BIT: SameWithin = SameWithin(0.0);
+
+/// The random two-layer Whispers that are part of the project: features, logits, attention, steps.
 #[test]
 fn random_models() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/random");
     for isa in Isa::available() {
         for form in ["f16", "5bit-g64", "8bit-g64"] {
-            agrees_with_golden(&load(&folder.join(form), isa), &folder, form);
+            let model = load(&folder.join(form), isa);
+            conformance::agrees_with_golden(&model, &folder, form, TO_THE_BIT);
         }
     }
 }
@@ -37,68 +42,11 @@ fn random_models_of_every_form() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
             let form = entry.file_name().into_string().unwrap();
-            agrees_with_golden(&load(&entry.path(), Isa::detect()), &folder, &form);
+            conformance::agrees_with_golden(&load(&entry.path(), Isa::detect()), &folder, &form, TO_THE_BIT);
             forms += 1;
         }
     }
     assert_eq!(forms, 12);
-}
-
-fn agrees_with_golden(model: &CpuModel, folder: &Path, form: &str) {
-    let mel: Vec<f32> = npy(&folder.join("mel.npy")).1.iter().map(|&x| x as f32).collect();
-    let tokens: Vec<Token> = npy(&folder.join("tokens.npy"))
-        .1
-        .iter()
-        .map(|&x| Token(x as u32))
-        .collect();
-    let golden = |name: &str| npy(&folder.join(form).join(name)).1;
-    let close = |what: &str, found: &[f32], expected: &[f64]| {
-        let distance = distance(found, expected);
-        assert!(
-            distance < 1e-4,
-            "{form} on {}: {what} differs by {distance}",
-            model.cpu().isa().name()
-        );
-    };
-    let mel = MelWindow {
-        values: &mel,
-        n_mels: model.dims().n_mels,
-    };
-
-    let features = model.features(mel).unwrap();
-    close(
-        "features",
-        &every(50, &features, model.dims().n_audio_state),
-        &golden("features.npy"),
-    );
-
-    let audio = model.encode(&[mel]).unwrap().remove(0);
-    let heads: Vec<Head> = (0..2)
-        .flat_map(|layer| (0..2).map(move |head| Head { layer, head }))
-        .collect();
-    let alignment = model.align(&audio, &tokens, &heads).unwrap();
-    close("logits", &alignment.logits, &golden("logits.npy"));
-    close("attention", &every(50, &alignment.scores, 1), &golden("cross_qk.npy"));
-
-    // One token at a time gives what all at once gave, to the bit.
-    let mut hypothesis = model.begin(&audio).unwrap();
-    let mut stepped = Vec::new();
-    for token in &tokens {
-        let mut logits = Vec::new();
-        let mut batch = [Feed {
-            hypothesis: &mut hypothesis,
-            tokens: &[*token],
-            rows: &[0],
-        }];
-        model.step(&mut batch, &mut logits).unwrap();
-        stepped.extend(logits);
-    }
-    assert_eq!(
-        stepped,
-        alignment.logits,
-        "{form} on {}: steps against all at once",
-        model.cpu().isa().name()
-    );
 }
 
 /// Whole numbers: logits of random models near those of float32, and the same bits in steps as all at once, in a batch as
@@ -152,7 +100,7 @@ fn whole_numbers() {
     }
 }
 
-/// tiny.en on real speech: features and logits within 2e-3.
+/// tiny.en on real speech.
 #[test]
 fn speech() {
     let Some(golden) = shared("speech", "golden/speech") else {
@@ -162,30 +110,7 @@ fn speech() {
         return;
     };
     for isa in Isa::available() {
-        let model = load(&folder, isa);
-        let mel: Vec<f32> = npy(&golden.join("jfk.mel80.npy")).1.iter().map(|&x| x as f32).collect();
-        let mel = MelWindow {
-            values: &mel,
-            n_mels: 80,
-        };
-
-        let features = every(10, &model.features(mel).unwrap(), model.dims().n_audio_state);
-        let distance_of_features = distance(&features, &npy(&golden.join("jfk.tiny.en.features.npy")).1);
-        assert!(
-            distance_of_features < 2e-3,
-            "{}: features differ by {distance_of_features}",
-            isa.name()
-        );
-
-        let audio = model.encode(&[mel]).unwrap().remove(0);
-        let tokens = [50257, 50363, 843, 523, 616, 5891, 3399].map(Token);
-        let logits = model.align(&audio, &tokens, &[]).unwrap().logits;
-        let distance_of_logits = distance(&logits, &npy(&golden.join("jfk.tiny.en.logits.npy")).1);
-        assert!(
-            distance_of_logits < 2e-3,
-            "{}: logits differ by {distance_of_logits}",
-            isa.name()
-        );
+        conformance::hears_speech(&load(&folder, isa), &golden, isa.name());
     }
 }
 
@@ -193,88 +118,6 @@ fn speech() {
 #[test]
 fn hypotheses_are_values() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/random");
-    let model = load(&folder.join("8bit-g64"), Isa::detect());
-    let mel: Vec<f32> = npy(&folder.join("mel.npy")).1.iter().map(|&x| x as f32).collect();
-    let (first, second) = mel.split_at(mel.len() / 2);
-    let windows = [
-        MelWindow {
-            values: first,
-            n_mels: 80,
-        },
-        MelWindow {
-            values: second,
-            n_mels: 80,
-        },
-    ];
-    let audio = model.encode(&windows).unwrap();
-
-    let alone = |window: usize, tokens: &[u32]| {
-        let tokens: Vec<Token> = tokens.iter().copied().map(Token).collect();
-        let logits = model.align(&audio[window], &tokens, &[]).unwrap().logits;
-        logits[logits.len() - model.dims().n_vocab..].to_vec()
-    };
-    let feed = |batch: &mut [Feed<'_, _>]| {
-        let mut logits = Vec::new();
-        model.step(batch, &mut logits).unwrap();
-        logits
-    };
-
-    let (mut a, mut b) = (model.begin(&audio[0]).unwrap(), model.begin(&audio[1]).unwrap());
-    let both = feed(&mut [
-        Feed {
-            hypothesis: &mut a,
-            tokens: &[Token(7), Token(8), Token(9)],
-            rows: &[2],
-        },
-        Feed {
-            hypothesis: &mut b,
-            tokens: &[Token(11)],
-            rows: &[0],
-        },
-    ]);
-    assert_eq!(both, [alone(0, &[7, 8, 9]), alone(1, &[11])].concat());
-
-    let mut c = model.fork(&a).unwrap();
-    model.truncate(&mut a, 1);
-    let both = feed(&mut [
-        Feed {
-            hypothesis: &mut c,
-            tokens: &[Token(1)],
-            rows: &[0],
-        },
-        Feed {
-            hypothesis: &mut a,
-            tokens: &[Token(2), Token(3)],
-            rows: &[1],
-        },
-    ]);
-    assert_eq!(both, [alone(0, &[7, 8, 9, 1]), alone(0, &[7, 2, 3])].concat());
-
-    // Nothing asked for, nothing given; what does not exist is refused.
-    assert!(
-        feed(&mut [Feed {
-            hypothesis: &mut b,
-            tokens: &[Token(5)],
-            rows: &[]
-        }])
-        .is_empty()
-    );
-    let mut logits = Vec::new();
-    for (tokens, rows) in [
-        (vec![Token(512)], vec![]),
-        (vec![Token(1)], vec![1]),
-        (vec![Token(1); 448], vec![]),
-    ] {
-        let mut batch = [Feed {
-            hypothesis: &mut b,
-            tokens: &tokens,
-            rows: &rows,
-        }];
-        assert!(model.step(&mut batch, &mut logits).is_err());
-    }
-}
-
-/// Every `nth` row of `values` `[rows, width]`.
-fn every(nth: usize, values: &[f32], width: usize) -> Vec<f32> {
-    values.chunks_exact(width).step_by(nth).flatten().copied().collect()
+    let mel = conformance::floats(&folder.join("mel.npy"));
+    conformance::hypotheses_are_values(&load(&folder.join("8bit-g64"), Isa::detect()), &mel, TO_THE_BIT);
 }

@@ -5,7 +5,7 @@ use kernels::{Cpu, KeyValue, Rows, Then, attention};
 use super::block::{Buffers, FeedForward, SelfAttention};
 use super::layers::{LayerNorm, Linear, Loader};
 use crate::Result;
-use crate::model::{Dims, MelWindow};
+use crate::model::{Dims, MelWindow, sinusoids};
 
 /// Two convolutions, sinusoidal positions, blocks, a norm.
 pub(super) struct Encoder {
@@ -94,22 +94,4 @@ impl Encoder {
             .sum();
         self.conv1.bytes() + self.conv2.bytes() + 4 * self.positions.len() + blocks
     }
-}
-
-/// Positions `[length, channels]`: sines of rising wavelength, then their cosines.
-///
-/// Source: `sinusoids`, openai/whisper `model.py`.
-fn sinusoids(length: usize, channels: usize) -> Vec<f32> {
-    let half = channels / 2;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "computed in f64, then rounded, as in Python"
-    )]
-    let log_timescale = (10000_f64.ln() / (half as f64 - 1.0)) as f32;
-    let frequencies: Vec<f32> = (0..half).map(|i| (-log_timescale * i as f32).exp()).collect();
-    let row = |t: usize| {
-        let angles = frequencies.iter().map(move |frequency| t as f32 * frequency);
-        angles.clone().map(f32::sin).chain(angles.map(f32::cos))
-    };
-    (0..length).flat_map(row).collect()
 }

@@ -16,18 +16,30 @@ const MAX_PROBLEMS: usize = 10;
 
 /// A part of the network that has a weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum Part {
     /// `PATH.weight` of a linear layer or embedding, `[n, k]`; or `PATH.weight`, `PATH.scales` and `PATH.biases`.
-    Matrix { path: String, n: usize, k: usize },
+    Matrix {
+        /// `decoder.blocks.3.mlp1`
+        path: String,
+        /// Outputs, or tokens.
+        n: usize,
+        /// Inputs.
+        k: usize,
+    },
     /// A tensor that is never quantized, by its whole name.
-    Plain { name: String, shape: Vec<usize> },
+    Plain {
+        /// `decoder.blocks.3.mlp1.bias`
+        name: String,
+        /// Row-major.
+        shape: Vec<usize>,
+    },
 }
 
 /// The parts of a Whisper of these sizes, under MLX's names.
 ///
 /// Linear layers and embeddings are `[out, in]`, convolutions `[out, 3, in]`. Keys have no bias. The encoder's positions
 /// are computed, not stored.
-pub(super) fn parts(dims: &Dims) -> Vec<Part> {
+pub fn parts(dims: &Dims) -> Vec<Part> {
     let state = dims.n_text_state; // the encoder's too
     let mut parts = Vec::new();
     let plain = |name: String, shape: &[usize]| Part::Plain {

@@ -1,7 +1,12 @@
 //! What the tests share: where data lies, arrays of numpy, and how a skipped test says so.
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking; its data is known"
+)]
 
+pub(crate) mod conformance;
 pub(crate) mod mutate;
 
 use std::io::Write;
