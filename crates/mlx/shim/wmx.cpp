@@ -6,14 +6,17 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mlx/mlx.h"
@@ -479,9 +482,30 @@ void say(char *message, const char *text) {
   if (message) std::snprintf(message, WMX_MESSAGE, "%s", text);
 }
 
+// Held during every call, and from the end of the process on.
+std::mutex &turn() {
+  static std::mutex *turn = new std::mutex;  // outlives everything
+  return *turn;
+}
+
+// At the end of the process MLX's statics go while the thread that uses them is still there. So whoever works is waited for
+// then, and nobody works any more. Statics are taken down in the reverse order of their making, and MLX makes its own when
+// they are first needed: this is called wherever new ones may just have been made.
+void end() {
+  static bool ended = false;
+  if (!std::exchange(ended, true)) turn().lock();
+}
+
+template <int where>
+void end_before_mlx() {
+  static int once = std::atexit(end);
+  (void)once;
+}
+
 // Runs `work`; what it throws becomes a code and a text.
 template <typename Work>
 int guarded(char *message, Work work) noexcept {
+  std::lock_guard<std::mutex> held(turn());
   try {
     work();
     return WMX_OK;
@@ -516,6 +540,8 @@ int wmx_start(int32_t cpu, int32_t *device, char *message) {
     bool gpu = !cpu && (metal || cuda);
     mx::set_default_device(gpu ? mx::Device(mx::Device::gpu) : mx::Device(mx::Device::cpu));
     *device = !gpu ? WMX_CPU : metal ? WMX_METAL : WMX_CUDA;
+    mx::eval(std::vector<array>{mx::matmul(mx::ones({2, 2}), mx::ones({2, 2}))});
+    end_before_mlx<0>();
   });
 }
 
@@ -579,7 +605,10 @@ int wmx_model_affine(wmx_model *model, const char *path, int32_t bits, int32_t g
 }
 
 int wmx_model_ready(wmx_model *model, char *message) {
-  return guarded(message, [&] { model->put_together(); });
+  return guarded(message, [&] {
+    model->put_together();
+    end_before_mlx<1>();
+  });
 }
 
 void wmx_model_free(wmx_model *model) {
@@ -587,7 +616,10 @@ void wmx_model_free(wmx_model *model) {
 }
 
 int wmx_encode(wmx_model *model, const float *mel, int32_t n_windows, wmx_audio **out, char *message) {
-  return guarded(message, [&] { model->encode(mel, n_windows, out); });
+  return guarded(message, [&] {
+    model->encode(mel, n_windows, out);
+    end_before_mlx<2>();
+  });
 }
 
 int wmx_features(wmx_model *model, const float *mel, float *out, char *message) {
@@ -615,7 +647,10 @@ void wmx_hypothesis_free(wmx_hypothesis *hypothesis) {
 }
 
 int wmx_step(wmx_model *model, const wmx_feed *feeds, int32_t n_feeds, float *logits, char *message) {
-  return guarded(message, [&] { model->step(feeds, n_feeds, logits); });
+  return guarded(message, [&] {
+    model->step(feeds, n_feeds, logits);
+    end_before_mlx<3>();
+  });
 }
 
 int wmx_align(wmx_model *model, const wmx_audio *audio, const int32_t *tokens, int32_t n_tokens, const int32_t *heads,

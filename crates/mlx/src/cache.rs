@@ -126,7 +126,9 @@ pub(crate) fn only_ours(_: &Path) -> Result<(), Error> {
 #[cfg(not(unix))]
 fn check(path: &Path, _: bool) -> Result<(), Error> {
     // MLX is made for Unix; nothing is compiled or opened elsewhere.
-    fs::symlink_metadata(path).map(drop).map_err(|error| Error::io(path, &error, REMEDY))
+    fs::symlink_metadata(path)
+        .map(drop)
+        .map_err(|error| Error::io(path, &error, REMEDY))
 }
 
 #[cfg(all(test, unix))]
@@ -159,7 +161,11 @@ mod tests {
         assert!(folder.file("d").is_err());
 
         mode(&path, 0o777);
-        for refused in [PrivateFolder::at(&path).map(drop), folder.file("a").map(drop), folder.workshop().map(drop)] {
+        for refused in [
+            PrivateFolder::at(&path).map(drop),
+            folder.file("a").map(drop),
+            folder.workshop().map(drop),
+        ] {
             assert!(refused.unwrap_err().to_string().contains("written by others"));
         }
         let link = home.path().join("link");
@@ -174,7 +180,13 @@ mod tests {
         let folder = PrivateFolder::at(&home.path().join("mlx")).unwrap();
         let file = folder.write("a", "text").unwrap();
         if std::os::unix::fs::chown(&file, Some(12345), None).is_ok() && rustix::process::geteuid().is_root() {
-            assert!(folder.file("a").unwrap_err().to_string().contains("belongs to user 12345"));
+            assert!(
+                folder
+                    .file("a")
+                    .unwrap_err()
+                    .to_string()
+                    .contains("belongs to user 12345")
+            );
         }
     }
 }

@@ -19,7 +19,11 @@ impl Outcome {
         let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
         let errors: Vec<&str> = lines.iter().copied().filter(|line| line.contains("error")).collect();
         let told = if errors.is_empty() { &lines } else { &errors };
-        let told: Vec<String> = told.iter().take(3).map(|line| line.chars().take(300).collect()).collect();
+        let told: Vec<String> = told
+            .iter()
+            .take(3)
+            .map(|line| line.chars().take(300).collect())
+            .collect();
         match told.is_empty() {
             true => format!("it said nothing ({})", self.status),
             false => told.join("; "),
@@ -32,7 +36,10 @@ impl Outcome {
 /// # Errors
 /// It cannot be started, or takes too long.
 pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<Outcome, String> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
@@ -42,9 +49,8 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<Outcome, 
         let _ = child.wait();
         return Err(format!("has taken more than {} s", limit.as_secs()));
     };
-    let text = |reader: thread::JoinHandle<Vec<u8>>| {
-        String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
-    };
+    let text =
+        |reader: thread::JoinHandle<Vec<u8>>| String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned();
     Ok(Outcome {
         succeeded: status.success(),
         status,

@@ -60,7 +60,10 @@ pub fn enabled(cache: &Path, places: &Places) -> Option<Enabled> {
     let cache = PrivateFolder::at(&path).ok()?;
     let text = std::fs::read_to_string(cache.file(RECORD).ok()?).ok()?;
     let mut enabled: Enabled = serde_json::from_str(&text).ok()?;
-    let is_named = places.named.as_ref().is_none_or(|named| *named == enabled.installation.folder);
+    let is_named = places
+        .named
+        .as_ref()
+        .is_none_or(|named| *named == enabled.installation.folder);
     enabled.folder = path;
     let is_current = enabled.source == shim::source_hash() && enabled.system == system() && is_named;
     let is_there = || enabled.installation.is_there() && cache.file(&enabled.shim).is_ok();
@@ -103,8 +106,14 @@ pub fn enable(
             Err(error) => failures.push((candidate.source, error)),
         }
     }
-    let remedy = failures.last().map(|(_, error)| error.remedy.clone()).unwrap_or_default();
-    let told: Vec<String> = failures.iter().map(|(source, error)| format!("{source}: {}", error.problem)).collect();
+    let remedy = failures
+        .last()
+        .map(|(_, error)| error.remedy.clone())
+        .unwrap_or_default();
+    let told: Vec<String> = failures
+        .iter()
+        .map(|(source, error)| format!("{source}: {}", error.problem))
+        .collect();
     Err(Error::new(told.join("\n  "), remedy))
 }
 
@@ -121,7 +130,11 @@ fn one(
     command.args(&prober.arguments).arg(&shim).arg(&installation.folder);
     let failed = |problem: String| {
         Error::new(
-            format!("MLX {} in {}: {problem}", installation.version, installation.folder.display()),
+            format!(
+                "MLX {} in {}: {problem}",
+                installation.version,
+                installation.folder.display()
+            ),
             "install it again, or name another with WHISPER_MLX",
         )
     };
@@ -164,7 +177,9 @@ fn system() -> String {
     {
         let name = rustix::system::uname();
         let part = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
-        [name.sysname(), name.release(), name.version(), name.machine()].map(part).join(" ")
+        [name.sysname(), name.release(), name.version(), name.machine()]
+            .map(part)
+            .join(" ")
     }
     #[cfg(not(unix))]
     {

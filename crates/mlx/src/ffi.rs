@@ -279,11 +279,7 @@ impl Builder {
             ]
             .map(int),
         );
-        let raw_options = RawOptions([
-            number(options.float),
-            options.dequantize.into(),
-            options.compile.into(),
-        ]);
+        let raw_options = RawOptions([number(options.float), options.dequantize.into(), options.compile.into()]);
         let raw = made(|out, message| {
             // SAFETY: both structures have the layout of the header and outlive the call.
             unsafe { (api.0.wmx_model_new)(&raw const raw_dims, &raw const raw_options, out, message) }
@@ -300,7 +296,9 @@ impl Builder {
         let n_bytes = shape.iter().product::<usize>() * float.size();
         if n_bytes != bytes.len() || i32::try_from(n_bytes).is_err() {
             let found = bytes.len();
-            return Err(Fault::Request(format!("{name}: {found} bytes for {shape:?}, below 2 GiB")));
+            return Err(Fault::Request(format!(
+                "{name}: {found} bytes for {shape:?}, below 2 GiB"
+            )));
         }
         let c_name = c_text(name)?;
         let axes: Vec<i32> = shape.iter().copied().map(int).collect();
@@ -372,7 +370,13 @@ impl Model {
         let mut raw = vec![ptr::null_mut(); mel.len() / window];
         // SAFETY: `mel` holds as many windows as `raw` has places.
         called(|message| unsafe {
-            (self.api.0.wmx_encode)(self.raw.as_ptr(), mel.as_ptr(), int(raw.len()), raw.as_mut_ptr(), message)
+            (self.api.0.wmx_encode)(
+                self.raw.as_ptr(),
+                mel.as_ptr(),
+                int(raw.len()),
+                raw.as_mut_ptr(),
+                message,
+            )
         })?;
         let audio = raw.into_iter().map(|raw| {
             Ok(Audio {
@@ -443,12 +447,7 @@ impl Model {
     }
 
     /// Logits of every token, `[tokens, n_vocab]`, and the scores of `heads`, `[head, token, n_audio_ctx]`.
-    pub(crate) fn align(
-        &self,
-        audio: &Audio,
-        tokens: &[Token],
-        heads: &[Head],
-    ) -> Result<(Vec<f32>, Vec<f32>), Fault> {
+    pub(crate) fn align(&self, audio: &Audio, tokens: &[Token], heads: &[Head]) -> Result<(Vec<f32>, Vec<f32>), Fault> {
         self.owns(&audio.dims)?;
         self.check(0, tokens, &[])?;
         let exists = |head: &Head| head.layer < self.dims.n_text_layer && head.head < self.dims.n_text_head;
@@ -459,7 +458,10 @@ impl Model {
             return Ok((Vec::new(), Vec::new()));
         }
         let ids = ids(tokens);
-        let pairs: Vec<i32> = heads.iter().flat_map(|head| [int(head.layer), int(head.head)]).collect();
+        let pairs: Vec<i32> = heads
+            .iter()
+            .flat_map(|head| [int(head.layer), int(head.head)])
+            .collect();
         let mut logits = vec![0.0; tokens.len() * self.dims.n_vocab];
         let mut scores = vec![0.0; heads.len() * tokens.len() * self.dims.n_audio_ctx];
         // SAFETY: the window is of this model; tokens and heads exist (checked above); logits and scores have room.
@@ -499,7 +501,9 @@ impl Model {
         }
         if let Some(row) = rows.iter().find(|&&row| row >= tokens.len()) {
             let given = tokens.len();
-            return Err(Fault::Request(format!("row {row} was asked for, {given} tokens were given")));
+            return Err(Fault::Request(format!(
+                "row {row} was asked for, {given} tokens were given"
+            )));
         }
         Ok(())
     }

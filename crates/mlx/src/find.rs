@@ -158,7 +158,10 @@ impl Installation {
         }
         let library = folder.join(LIBRARY);
         let file = fs::metadata(&library).map_err(|error| format!("{}: {error}", library.display()))?;
-        let modified = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = file
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Ok(Installation {
             folder: folder.to_owned(),
             version,
@@ -293,7 +296,11 @@ mod tests {
         let home = fs::canonicalize(home.path()).unwrap();
         let python = home.join("python3");
         installation(&home.join("packages/mlx"), "1.0.0");
-        fs::write(&python, format!("#!/bin/sh\necho .\necho {}/packages\n", home.display())).unwrap();
+        fs::write(
+            &python,
+            format!("#!/bin/sh\necho .\necho {}/packages\n", home.display()),
+        )
+        .unwrap();
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
         let mut places = Places {
             path: home.clone().into(),

@@ -74,7 +74,11 @@ pub(crate) fn room_for(what: &str, bytes: u64, now: Memory, max: Option<u64>) ->
     let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
     let limit = max.map_or(now.limit, |max| max.min(now.limit));
     if now.active.saturating_add(bytes) > limit {
-        let whose = if max.is_some_and(|max| max <= now.limit) { "--max-memory" } else { "MLX" };
+        let whose = if max.is_some_and(|max| max <= now.limit) {
+            "--max-memory"
+        } else {
+            "MLX"
+        };
         return Err(format!(
             "{what} takes up to {}, {} are in use, and {whose} allows {}; a smaller model or --batch takes less",
             mib(bytes),
@@ -117,7 +121,11 @@ fn free() -> Option<u64> {
         let most: u64 = line.split_whitespace().nth(3)?.parse().ok()?; // "unlimited" is no number
         Some(most.saturating_sub(kib(&read("/proc/self/status")?, "VmSize:")?))
     };
-    Some(machine.min(group().unwrap_or(u64::MAX)).min(addresses().unwrap_or(u64::MAX)))
+    Some(
+        machine
+            .min(group().unwrap_or(u64::MAX))
+            .min(addresses().unwrap_or(u64::MAX)),
+    )
 }
 
 #[cfg(test)]
@@ -142,10 +150,7 @@ mod tests {
         );
         let error = room_for("a window", 1 << 31, now, None).unwrap_err();
         assert!(error.contains("MLX allows 2048 MiB"), "{error}");
-        let endless = Memory {
-            limit: u64::MAX,
-            ..now
-        };
+        let endless = Memory { limit: u64::MAX, ..now };
         if cfg!(target_os = "linux") {
             let error = room_for("a window", 1 << 60, endless, None).unwrap_err();
             assert!(error.contains("are free"), "{error}");

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use whisper::model::{Alignment, Dims, Feed, Head, MEL_FRAMES, MelWindow, Model, Token, sinusoids};
-use whisper::weights::{Checkpoint, Form, Float, Matrix, Part, parts};
+use whisper::weights::{Checkpoint, Float, Form, Matrix, Part, parts};
 use whisper::{Error, Result};
 
 use crate::ffi::{self, Builder, Device, Fault};
@@ -71,7 +71,9 @@ impl MlxModel {
             ..*options
         };
         let dims = checkpoint.dims().clone();
-        let (number, alignment_heads) = mlx.worker.run(move |state| load(state, checkpoint, float, &options))??;
+        let (number, alignment_heads) = mlx
+            .worker
+            .run(move |state| load(state, checkpoint, float, &options))??;
         Ok(MlxModel {
             needs: Needs::of(&dims, float, device),
             mlx: mlx.clone(),
@@ -104,7 +106,9 @@ impl MlxModel {
     /// [`Error::Request`] where the window does not fit the model; [`Error::Model`] where MLX fails.
     pub fn features(&self, mel: MelWindow<'_>) -> Result<Vec<f32>> {
         let mel = self.full_windows(&[mel])?;
-        self.ask("encoding a window", self.needs.encode(1), move |_, model| model.features(&mel))
+        self.ask("encoding a window", self.needs.encode(1), move |_, model| {
+            model.features(&mel)
+        })
     }
 
     /// Windows filled up with zeros, one after the other.
@@ -136,7 +140,10 @@ impl MlxModel {
         let done = self.mlx.worker.run(move |state| {
             room_for(what, bytes, state.api.memory()?, max).map_err(Fault::Memory)?;
             let model = state.models.get(&number).cloned();
-            work(state, &*model.ok_or_else(|| Fault::Request("the model is gone".into()))?)
+            work(
+                state,
+                &*model.ok_or_else(|| Fault::Request("the model is gone".into()))?,
+            )
         });
         done?.map_err(failed)
     }

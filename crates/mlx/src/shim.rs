@@ -59,7 +59,11 @@ pub(crate) fn source_hash() -> String {
 fn name(installation: &Installation, compiler: &str) -> String {
     let key = serde_json::to_string(installation).unwrap_or_default();
     let hash = hash(&[&key, HEADER, SOURCE, compiler]);
-    format!("wmx-{}-{hash}.{}", installation.version, std::env::consts::DLL_EXTENSION)
+    format!(
+        "wmx-{}-{hash}.{}",
+        installation.version,
+        std::env::consts::DLL_EXTENSION
+    )
 }
 
 fn hash(parts: &[&str]) -> String {
@@ -68,7 +72,11 @@ fn hash(parts: &[&str]) -> String {
         sha.update((part.len() as u64).to_le_bytes());
         sha.update(part);
     }
-    sha.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    sha.finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 struct Compiler {
@@ -86,16 +94,22 @@ impl Compiler {
             None => vec!["c++", "clang++", "g++"],
         };
         let absolute = |name: &&str| Path::new(name).is_absolute().then(|| PathBuf::from(name));
-        let program = names.iter().find_map(|name| absolute(name).or_else(|| places.program(name)));
-        let program =
-            program.ok_or_else(|| Error::new(format!("no C++ compiler: neither {}", names.join(", nor ")), COMPILER))?;
+        let program = names
+            .iter()
+            .find_map(|name| absolute(name).or_else(|| places.program(name)));
+        let program = program
+            .ok_or_else(|| Error::new(format!("no C++ compiler: neither {}", names.join(", nor ")), COMPILER))?;
         let mut ask = Command::new(&program);
         ask.arg("--version");
         let answer = child::output(&mut ask, Duration::from_secs(30))
             .map_err(|problem| Error::new(format!("{}: {problem}", program.display()), COMPILER))?;
         if !answer.succeeded {
             return Err(Error::new(
-                format!("{}: does not say its version: {}", program.display(), answer.first_lines()),
+                format!(
+                    "{}: does not say its version: {}",
+                    program.display(),
+                    answer.first_lines()
+                ),
                 COMPILER,
             ));
         }
@@ -126,7 +140,13 @@ impl Compiler {
             .current_dir(workshop)
             .env("TMPDIR", workshop)
             .env("LC_ALL", "C");
-        for variable in ["CPATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX"] {
+        for variable in [
+            "CPATH",
+            "CPLUS_INCLUDE_PATH",
+            "LIBRARY_PATH",
+            "COMPILER_PATH",
+            "GCC_EXEC_PREFIX",
+        ] {
             command.env_remove(variable);
         }
         let began = Instant::now();
@@ -148,4 +168,3 @@ impl Compiler {
         ))
     }
 }
-

@@ -84,7 +84,7 @@ impl Mlx {
     ///
     /// # Errors
     /// It cannot be opened; headers and library are of different versions; another one is open.
-    pub(crate) fn open(shim: &Path, installation: &Installation, cpu: bool) -> Result<Mlx, Error> {
+    pub fn open(shim: &Path, installation: &Installation, cpu: bool) -> Result<Mlx, Error> {
         static OPEN: Mutex<Option<(PathBuf, bool, Mlx)>> = Mutex::new(None);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((path, on_cpu, mlx)) = &*open {
@@ -146,7 +146,8 @@ impl Mlx {
 
 /// Opens everything, on the thread that will use it.
 fn enter(shim: &Path, installation: &Installation, cpu: bool) -> Result<(State, About), Error> {
-    const REMEDY: &str = "`whisper-speedtest doctor` lists what was found; install MLX again, or name another with WHISPER_MLX";
+    const REMEDY: &str =
+        "`whisper-speedtest doctor` lists what was found; install MLX again, or name another with WHISPER_MLX";
     let failed = |problem: String| {
         let library = installation.library();
         Error::new(format!("{}: {problem}", library.display()), REMEDY)
@@ -157,7 +158,9 @@ fn enter(shim: &Path, installation: &Installation, cpu: bool) -> Result<(State, 
     // Development builds are called 0.32.4.dev20260101+1a2b3c4.
     let number = |text: &str| text.split('.').take(3).map(str::to_owned).collect::<Vec<_>>();
     if number(&built_for) != number(&version) {
-        return Err(failed(format!("its headers are of version {built_for}, the library is {version}")));
+        return Err(failed(format!(
+            "its headers are of version {built_for}, the library is {version}"
+        )));
     }
     let device = api.start(cpu).map_err(|fault| failed(format!("{fault:?}")))?;
     api.limit_cache(crate::memory::CACHE_LIMIT)

@@ -101,7 +101,9 @@ fn bits_and_groups() {
                     ..F32
                 };
                 let model = MlxModel::load(&mlx, network::checkpoint(form).unwrap(), &options).unwrap();
-                let found = model.align(&model.encode(&[window]).unwrap()[0], &tokens, &heads).unwrap();
+                let found = model
+                    .align(&model.encode(&[window]).unwrap()[0], &tokens, &heads)
+                    .unwrap();
                 let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
                 let what = |part: &str| format!("{bits} bits, groups of {group}, packed {packed}: {part}");
                 conformance::close(&what("logits"), &found.logits, &wide(&expected.logits), 2e-5);
@@ -158,7 +160,10 @@ fn half_precision() {
         let tokens = [1, 2, 3].map(Token);
         let logits = |options| {
             let model = load(&mlx, &folder.join(form), options);
-            model.align(&model.encode(&[window]).unwrap()[0], &tokens, &[]).unwrap().logits
+            model
+                .align(&model.encode(&[window]).unwrap()[0], &tokens, &[])
+                .unwrap()
+                .logits
         };
         let exact: Vec<f64> = logits(F32).into_iter().map(f64::from).collect();
         for (float, limit) in [(Float::F16, 5e-2), (Float::Bf16, 4e-1)] {
@@ -170,7 +175,10 @@ fn half_precision() {
                 };
                 let found = logits(options);
                 conformance::close(&format!("{form} in {float:?}"), &found, &exact, limit);
-                assert!(whisper_support::distance(&found, &exact) > 1e-4, "{form}: this is float32");
+                assert!(
+                    whisper_support::distance(&found, &exact) > 1e-4,
+                    "{form}: this is float32"
+                );
             }
         }
     }

@@ -53,7 +53,11 @@ pub fn checkpoint(form: Form) -> whisper::Result<Checkpoint> {
             (Part::Plain { name, shape }, _) => {
                 let n = shape.iter().product();
                 // Norms scale by about 1; all else is small.
-                let middle = if name.contains("ln") && name.ends_with("weight") { 1.0 } else { 0.0 };
+                let middle = if name.contains("ln") && name.ends_with("weight") {
+                    1.0
+                } else {
+                    0.0
+                };
                 let values = (0..n).map(|_| middle + random.step(128) / 1024.0);
                 file.floats(&name, &shape, values);
             }
@@ -71,7 +75,11 @@ pub fn checkpoint(form: Form) -> whisper::Result<Checkpoint> {
                 let scales: Vec<f32> = (0..n * k / group).map(|_| (96.0 + random.step(32)) * unit).collect();
                 let shape = [n, k / group];
                 file.floats(&format!("{path}.scales"), &shape, scales.iter().copied());
-                file.floats(&format!("{path}.biases"), &shape, scales.iter().map(move |scale| scale * -middle));
+                file.floats(
+                    &format!("{path}.biases"),
+                    &shape,
+                    scales.iter().map(move |scale| scale * -middle),
+                );
             }
         }
     }
@@ -83,7 +91,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         u32::try_from(self.0 >> 32).unwrap_or_default()
     }
 

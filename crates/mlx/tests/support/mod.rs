@@ -37,10 +37,8 @@ pub(crate) fn mlx(test: &str) -> Option<Mlx> {
             return Err("no MLX in target/mlx (tools/setup-mlx.sh)".into());
         }
         let cache = root().join("target/mlx-cache");
-        let enabled = mlx::enabled(&cache, &places).map_or_else(
-            || mlx::enable(&candidates, &places, &cache, &prober(), &mut |_| {}),
-            Ok,
-        );
+        let enabled = mlx::enabled(&cache, &places)
+            .map_or_else(|| mlx::enable(&candidates, &places, &cache, &prober(), &mut |_| {}), Ok);
         match enabled.and_then(|enabled| enabled.open()) {
             Err(error) if error.problem.starts_with("no C++ compiler") => Err(error.problem),
             other => Ok(other.unwrap_or_else(|error| panic!("{error}"))),

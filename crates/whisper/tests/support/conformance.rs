@@ -46,16 +46,31 @@ pub(crate) fn agrees_with_golden(model: &impl Network, folder: &Path, form: &str
     };
 
     let features = every(50, &model.encoded(mel), model.dims().n_audio_state);
-    close(&format!("{form}: features"), &features, &golden("features.npy"), FEATURES);
+    close(
+        &format!("{form}: features"),
+        &features,
+        &golden("features.npy"),
+        FEATURES,
+    );
 
     let audio = model.encode(&[mel]).unwrap().remove(0);
     let heads: Vec<Head> = (0..2)
         .flat_map(|layer| (0..2).map(move |head| Head { layer, head }))
         .collect();
     let alignment = model.align(&audio, &tokens, &heads).unwrap();
-    close(&format!("{form}: logits"), &alignment.logits, &golden("logits.npy"), LOGITS);
+    close(
+        &format!("{form}: logits"),
+        &alignment.logits,
+        &golden("logits.npy"),
+        LOGITS,
+    );
     let scores = every(50, &alignment.scores, 1);
-    close(&format!("{form}: attention"), &scores, &golden("cross_qk.npy"), ATTENTION);
+    close(
+        &format!("{form}: attention"),
+        &scores,
+        &golden("cross_qk.npy"),
+        ATTENTION,
+    );
 
     // One token at a time, and all at once but for the first two.
     let stepped = steps(model, &audio, &tokens);
@@ -130,7 +145,10 @@ pub(crate) fn hypotheses_are_values(model: &impl Network, mel: &[f32], same: Sam
     // Two of one window side by side, one of them a fork, one cut; then both once more.
     let mut fork = model.fork(&a).unwrap();
     model.truncate(&mut a, 1);
-    let found = feed(model, &mut [(&mut fork, &ids(&[1]), &[0]), (&mut a, &ids(&[2, 3]), &[1])]);
+    let found = feed(
+        model,
+        &mut [(&mut fork, &ids(&[1]), &[0]), (&mut a, &ids(&[2, 3]), &[1])],
+    );
     let expected = [alone(0, &[7, 8, 9, 1]), alone(0, &[7, 2, 3])].concat();
     same.check("a fork and a cut", &found, &expected);
     let found = feed(model, &mut [(&mut a, &ids(&[5]), &[0]), (&mut fork, &ids(&[6]), &[0])]);
@@ -140,7 +158,10 @@ pub(crate) fn hypotheses_are_values(model: &impl Network, mel: &[f32], same: Sam
     // A hypothesis outlives the handle of its window, and what it was forked from.
     drop((a, b, c));
     let mut last = model.begin(&model.encode(&windows[1..]).unwrap().remove(0)).unwrap();
-    let found = feed(model, &mut [(&mut fork, &ids(&[1]), &[0]), (&mut last, &ids(&[2]), &[0])]);
+    let found = feed(
+        model,
+        &mut [(&mut fork, &ids(&[1]), &[0]), (&mut last, &ids(&[2]), &[0])],
+    );
     let expected = [alone(0, &[7, 8, 9, 1, 6, 1]), alone(1, &[2])].concat();
     same.check("what is left", &found, &expected);
 
@@ -148,7 +169,11 @@ pub(crate) fn hypotheses_are_values(model: &impl Network, mel: &[f32], same: Sam
     let long: Vec<u32> = (0..200).map(|i| i % 100).collect();
     let mut grown = model.begin(&audio[1]).unwrap();
     let found = steps_of(model, &mut grown, &ids(&long));
-    same.check("a long one", &found[found.len() - model.dims().n_vocab..], &alone(1, &long));
+    same.check(
+        "a long one",
+        &found[found.len() - model.dims().n_vocab..],
+        &alone(1, &long),
+    );
 
     // Nothing asked for, nothing given; what does not exist is refused, and does no harm.
     assert!(feed(model, &mut [(&mut last, &ids(&[5]), &[])]).is_empty());
@@ -165,7 +190,11 @@ pub(crate) fn hypotheses_are_values(model: &impl Network, mel: &[f32], same: Sam
         }];
         assert!(model.step(&mut batch, &mut logits).is_err());
     }
-    assert!(model.align(&audio[0], &[Token(1)], &[Head { layer: 2, head: 0 }]).is_err());
+    assert!(
+        model
+            .align(&audio[0], &[Token(1)], &[Head { layer: 2, head: 0 }])
+            .is_err()
+    );
     assert!(
         model
             .encode(&[MelWindow {
@@ -205,7 +234,10 @@ fn feed<M: Model>(model: &M, batch: &mut [(&mut M::Hypothesis, &[Token], &[usize
 #[track_caller]
 pub(crate) fn close(what: &str, found: &[f32], expected: &[f64], limit: f64) {
     let distance = distance(found, expected);
-    assert!(distance <= limit, "{what} differ by {distance:.2e}, at most {limit:.0e} is allowed");
+    assert!(
+        distance <= limit,
+        "{what} differ by {distance:.2e}, at most {limit:.0e} is allowed"
+    );
 }
 
 pub(crate) fn floats(path: &Path) -> Vec<f32> {
