@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::commands::{
     BenchmarkArgs, CheckModelsArgs, CompareArgs, CompletionsArgs, DoctorArgs, ImplementationsArgs, ManArgs, ModelsArgs,
     RunnerArgs, TranscribeArgs,
 };
+use crate::device::{Device, MlxProbeArgs};
 
 /// Transcribes speech with OpenAI's Whisper from MLX checkpoints, and measures which implementation is fastest here
 ///
@@ -66,7 +67,7 @@ pub(crate) struct ConsoleArgs {
 }
 
 /// How a model computes.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Computing")]
 pub(crate) struct ComputeArgs {
     /// Arithmetic: the fastest that is as accurate, float32 throughout, or whole numbers
@@ -75,6 +76,12 @@ pub(crate) struct ComputeArgs {
     /// Threads to compute with [default: one for each core]
     #[arg(short, long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// What computes: a GPU through MLX where `doctor --enable mlx` has made it ready, else the processor; the processor; or MLX
+    #[arg(long, value_parser = Device::parse, default_value = "auto", value_name = "auto|cpu|mlx")]
+    pub(crate) device: Device,
+    /// The most memory that MLX may use, as 4G or 800M
+    #[arg(long, value_parser = values::bytes, value_name = "BYTES")]
+    pub(crate) max_memory: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -100,6 +107,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     #[command(hide = true)]
     Runner(RunnerArgs),
+    #[command(hide = true)]
+    MlxProbe(MlxProbeArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

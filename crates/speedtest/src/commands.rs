@@ -24,6 +24,7 @@ pub(crate) use transcribe::TranscribeArgs;
 
 use crate::cli::Command;
 use crate::console::Console;
+use crate::device;
 
 /// How a command ended that did what it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<Outcome
         Command::Compare(args) => compare::run(&args, console),
         Command::Implementations(args) => implementations::run(&args, console),
         Command::Runner(args) => runner::run(&args),
+        Command::MlxProbe(args) => device::probe(&args, console).map(|()| Outcome::Done),
         Command::CheckModels(args) => match check_models::run(&args, console)? {
             (outcome, todo) if todo.is_empty() => Ok(outcome),
             (_, todo) => models::catch_up(&todo, &args.dir, console),

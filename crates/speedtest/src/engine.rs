@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Context;
+use mlx::{Mlx, MlxModel};
 use whisper::audio::{self, AudioFile, AudioOptions};
 use whisper::cpu::{Compute, Cpu, CpuModel};
 use whisper::language::Language;
@@ -13,21 +14,27 @@ use whisper::model::{Dims, Model, Token};
 use whisper::options::Suppress;
 use whisper::tokenizer::Task;
 use whisper::transcript::{Segment, Transcript};
-use whisper::weights::{Checkpoint, Form};
+use whisper::weights::{Checkpoint, Float, Form};
 use whisper::{Compat, Options, transcribe};
 
 use crate::bundled::BUNDLED;
 use crate::cli::values::Batch;
 use crate::cli::{self, ComputeArgs};
 use crate::commands::transcribe::args::{self, TranscribeArgs};
-use crate::files;
 use crate::inputs::Input;
 use crate::output::{ModelUsed, Weights};
+use crate::{device, files};
 
 /// A loaded model.
 pub(crate) struct Engine {
-    model: CpuModel,
+    network: Network,
     used: ModelUsed,
+}
+
+/// The network, on the device that was chosen.
+pub(crate) enum Network {
+    Cpu(Box<CpuModel>),
+    Mlx(MlxModel),
 }
 
 /// Where the weights of a model are.
@@ -62,8 +69,13 @@ pub(crate) trait Listener {
 }
 
 impl Engine {
-    /// Loads the weights. To agree with another program, `auto` means float32.
-    pub(crate) fn load(origin: Origin<'_>, computing: &ComputeArgs, compat: Compat) -> anyhow::Result<Engine> {
+    /// Loads the weights, into MLX where one is given. To agree with another program, `auto` means float32.
+    pub(crate) fn load(
+        origin: Origin<'_>,
+        computing: &ComputeArgs,
+        compat: Compat,
+        mlx: Option<&Mlx>,
+    ) -> anyhow::Result<Engine> {
         let (name, checkpoint) = open(origin)?;
         let form = match checkpoint.description().form {
             Form::Affine(q) => Weights::Quantization {
@@ -76,23 +88,39 @@ impl Engine {
             (cli::Compute::Auto, Compat::OpenAi) | (cli::Compute::Int8, _) => Compute::Int8,
             (cli::Compute::Auto, Compat::Mlx) | (cli::Compute::F32, _) => Compute::F32,
         };
-        let cpu = Cpu::new(computing.threads.map(Into::into))?.computing(compute);
+        let threads = computing.threads.map(Into::into);
+        let dims = checkpoint.dims().clone();
+        let (network, compute, device) = match mlx {
+            None => {
+                let cpu = Cpu::new(threads)?.computing(compute);
+                let model = CpuModel::load(checkpoint, cpu)?;
+                (Network::Cpu(Box::new(model)), compute.to_string(), "cpu".to_owned())
+            }
+            Some(mlx) => {
+                let options = mlx::Options {
+                    float: (compute == Compute::F32).then_some(Float::F32),
+                    threads,
+                    max_memory: computing.max_memory,
+                    ..mlx::Options::default()
+                };
+                let model = MlxModel::load(mlx, checkpoint, &options)?;
+                let float = format!("{:?}", model.float()).to_lowercase();
+                (Network::Mlx(model), float, device::name(mlx))
+            }
+        };
         let used = ModelUsed {
             source: name,
             revision: match origin {
                 Origin::Snapshot(snapshot) => Some(snapshot.commit.to_string()),
                 _ => None,
             },
-            dims: checkpoint.dims().clone(),
+            dims,
             weights: form,
-            compute: compute.to_string(),
-            device: "cpu".into(),
+            compute,
+            device,
             fallback: false,
         };
-        Ok(Engine {
-            model: CpuModel::load(checkpoint, cpu)?,
-            used,
-        })
+        Ok(Engine { network, used })
     }
 
     /// Says that this is not the repository that was asked for first.
@@ -102,8 +130,8 @@ impl Engine {
     }
 
     /// The network.
-    pub(crate) fn model(&self) -> &CpuModel {
-        &self.model
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
     }
 
     /// What the model really is.
@@ -118,30 +146,47 @@ impl Engine {
         args: &TranscribeArgs,
         listener: &mut dyn Listener,
     ) -> anyhow::Result<Heard> {
-        let (mel, damage) = hear(input, args, self.model.dims().n_mels, listener)?;
-        for warning in &damage {
-            listener.warning(&format!("{input}: {warning}"));
+        match &self.network {
+            Network::Cpu(model) => transcribe_with(&**model, input, args, listener),
+            Network::Mlx(model) => {
+                let heard = transcribe_with(model, input, args, listener);
+                model.mlx().clear_cache(); // the next recording has other shapes
+                heard
+            }
         }
-        let duration_s = mel.duration();
-        listener.progress(0.0, duration_s);
-
-        let mut options = options(args)?;
-        options.batch = args.batch.map(|batch| windows_at_once(batch, self.model.dims()));
-        let mut transcription = transcribe(&self.model, &mel, &options).with_context(|| input.to_string())?;
-        for segment in transcription.by_ref() {
-            listener.segment(&segment.with_context(|| input.to_string())?)?;
-            listener.progress(options.monitor.frames_done() as f64 / 100.0, duration_s);
-        }
-        let transcript = transcription.finish()?;
-        for warning in &transcript.warnings {
-            listener.warning(&format!("{input}: {warning}"));
-        }
-        Ok(Heard {
-            transcript,
-            duration_s,
-            damaged: !damage.is_empty(),
-        })
     }
+}
+
+/// Transcribes a recording with the network of a device.
+fn transcribe_with<M: Model>(
+    model: &M,
+    input: &Input,
+    args: &TranscribeArgs,
+    listener: &mut dyn Listener,
+) -> anyhow::Result<Heard> {
+    let (mel, damage) = hear(input, args, model.dims().n_mels, listener)?;
+    for warning in &damage {
+        listener.warning(&format!("{input}: {warning}"));
+    }
+    let duration_s = mel.duration();
+    listener.progress(0.0, duration_s);
+
+    let mut options = options(args)?;
+    options.batch = args.batch.map(|batch| windows_at_once(batch, model.dims()));
+    let mut transcription = transcribe(model, &mel, &options).with_context(|| input.to_string())?;
+    for segment in transcription.by_ref() {
+        listener.segment(&segment.with_context(|| input.to_string())?)?;
+        listener.progress(options.monitor.frames_done() as f64 / 100.0, duration_s);
+    }
+    let transcript = transcription.finish()?;
+    for warning in &transcript.warnings {
+        listener.warning(&format!("{input}: {warning}"));
+    }
+    Ok(Heard {
+        transcript,
+        duration_s,
+        damaged: !damage.is_empty(),
+    })
 }
 
 /// The checkpoint, and what to call it.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -29,6 +29,22 @@ pub(crate) fn write_whole(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) ->
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// The folder for what can be made again: `$XDG_CACHE_HOME`, or the system's.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let home = || std::env::home_dir().filter(|home| home.is_absolute());
+    let root = match std::env::consts::OS {
+        "windows" => variable("LOCALAPPDATA"),
+        "macos" => home().map(|home| home.join("Library/Caches")),
+        _ => variable("XDG_CACHE_HOME").or_else(|| home().map(|home| home.join(".cache"))),
+    };
+    root.map(|root| root.join("whisper-speedtest"))
 }
 
 /// Whether files can be made in `folder`: better asked before an hour of work than after.

@@ -27,6 +27,7 @@ pub(crate) use native::serve;
 /// Every implementation this tool can measure, ours first.
 pub(crate) static ALL: &[&dyn Implementation] = &[
     &native::Native,
+    &native::NativeMlx,
     &whisper_cpp::WhisperCpp,
     &pywhispercpp::PYWHISPERCPP,
     &faster_whisper::FASTER_WHISPER,

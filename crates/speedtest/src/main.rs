@@ -9,6 +9,7 @@ mod cli;
 mod columns;
 mod commands;
 mod console;
+mod device;
 mod engine;
 mod files;
 #[allow(dead_code, reason = "the implementations that come next use it")]

@@ -41,6 +41,22 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Bytes, with a unit of 1024 where one is given: `4G`, `800M`.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim().to_uppercase();
+    let number = text.trim_end_matches(['B', 'I', 'K', 'M', 'G']);
+    let unit = match text[number.len()..].trim_end_matches('B').trim_end_matches('I') {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err("expected bytes, as 4G or 800M".into()),
+    };
+    let number: Option<u64> = number.trim().parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(unit));
+    bytes.ok_or_else(|| "expected bytes, as 4G or 800M".into())
+}
+
 /// How many windows are decoded side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Batch {
@@ -58,6 +74,27 @@ impl Batch {
                 .parse()
                 .map(Batch::Windows)
                 .map_err(|_| "expected auto or a number from 1 on".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, expected) in [
+            ("800M", 800 << 20),
+            ("4g", 4 << 30),
+            ("4GiB", 4 << 30),
+            ("12", 12),
+            ("1 kB", 1024),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "G", "4T", "-1", "1.5G", "99999999999G", "4MG"] {
+            assert!(bytes(text).is_err(), "{text}");
         }
     }
 }

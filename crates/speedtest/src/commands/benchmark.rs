@@ -24,6 +24,7 @@ use crate::bench::runner;
 use crate::bundled::{RECORDING, RECORDING_NAME, RECORDING_TEXT};
 use crate::cli::usage_error;
 use crate::console::{Causes, Console};
+use crate::device::{self, Device};
 use crate::implementation::{Here, Implementation};
 use crate::inputs::{self, Input};
 use crate::report::{self, Form};
@@ -37,13 +38,13 @@ pub(super) fn run(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<Out
     let asked = args.asked().map_err(usage)?;
     let exports = exports(&args.export).map_err(usage)?;
     let here = args.here();
-    let named = named(&asked).map_err(usage)?;
+    let named = named(&asked, &here, console).map_err(usage)?;
     if args.install && named.is_empty() {
         return Err(usage("--install: name what to install, with --implementation".into()).into());
     }
     interrupt::end_on_ctrl_c()?;
     install::missing(args, &named, &here, console)?;
-    let candidates = candidates(&asked, &named, &here, console);
+    let candidates = candidates(&asked, &named, &args.device, &here, console);
 
     let (sounds, some_failed) = sounds(args, console)?;
     let plan = Plan {
@@ -99,20 +100,36 @@ fn save(results: &Results, exports: &[(PathBuf, Form)]) -> anyhow::Result<()> {
 }
 
 /// The implementations named; none means all that are ready.
-fn named(asked: &Asked) -> Result<Vec<&'static dyn Implementation>, String> {
+fn named(asked: &Asked, here: &Here, console: &Console) -> Result<Vec<&'static dyn Implementation>, String> {
     let names = asked.implementations.iter();
-    names.map(|name| implementations::find(name)).collect()
+    names.map(|name| find(name, here, console)).collect()
 }
 
 /// Every implementation with every model; of those that nobody has named, only what is ready.
-fn candidates(asked: &Asked, named: &[&'static dyn Implementation], here: &Here, console: &Console) -> Vec<Candidate> {
-    let all = if named.is_empty() { implementations::ALL } else { named };
+fn candidates(
+    asked: &Asked,
+    named: &[&'static dyn Implementation],
+    device: &Device,
+    here: &Here,
+    console: &Console,
+) -> Vec<Candidate> {
+    let (ours, left_out) = match device {
+        Device::Mlx => ("native-mlx", "native"),
+        Device::Cpu => ("native", "native-mlx"),
+        Device::Auto | Device::Foreign(_) => ("native", ""),
+    };
+    let ready: Vec<_> = implementations::ALL
+        .iter()
+        .copied()
+        .filter(|implementation| implementation.id() != left_out)
+        .collect();
+    let all = if named.is_empty() { &ready } else { named };
     let mut candidates = Vec::new();
     for model in &asked.models {
         for implementation in all {
             let candidate = Candidate::new(*implementation, model, here);
             match &candidate.ready {
-                Err(why) if named.is_empty() && implementation.id() != "native" => {
+                Err(why) if named.is_empty() && implementation.id() != ours => {
                     console.detail(format_args!(
                         "{} {} is left out: {why}",
                         candidate.implementation, candidate.model
@@ -123,6 +140,24 @@ fn candidates(asked: &Asked, named: &[&'static dyn Implementation], here: &Here,
         }
     }
     candidates
+}
+
+/// The implementation that a name means. The class of mac-whisper-speedtest that ran MLX is our engine: on the GPU where that is
+/// ready, else on the processor, and a line says which.
+fn find(name: &str, here: &Here, console: &Console) -> Result<&'static dyn Implementation, String> {
+    let meant = implementations::find(name)?;
+    if meant.alias() != Some(name) || meant.id() != "native" {
+        return Ok(meant);
+    }
+    let on_gpu = device::enabled().is_some_and(|enabled| enabled.about.device != mlx::Device::Cpu);
+    let on_mlx = implementations::find("native-mlx")?;
+    let taken = if on_gpu && on_mlx.start(here).is_ok() {
+        on_mlx
+    } else {
+        meant
+    };
+    console.note(format_args!("{name}: {}, {}", taken.id(), taken.about()));
+    Ok(taken)
 }
 
 fn settings(args: &BenchmarkArgs, asked: &Asked) -> Settings {

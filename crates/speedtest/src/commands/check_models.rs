@@ -263,9 +263,9 @@ fn cell(cache: &Cache, repo: &RepoId, verify: Verify, console: &Console) -> anyh
 fn load(report: &mut Report) {
     let computing = ComputeArgs {
         compute: Compute::default(),
-        threads: None,
+        ..ComputeArgs::default()
     };
-    if let Err(error) = Engine::load(Origin::Folder(&report.dir), &computing, whisper::Compat::OpenAi) {
+    if let Err(error) = Engine::load(Origin::Folder(&report.dir), &computing, whisper::Compat::OpenAi, None) {
         report.state = State::Corrupt;
         report.reason = Some(format!("{error:#}"));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use hub::{Cache, Env, Files, RepoId, Request};
 use indicatif::DecimalBytes;
+use mlx::{Candidate, Enabled};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -13,6 +14,7 @@ use crate::bench::machine::Machine;
 use crate::bundled::BUNDLED;
 use crate::columns::columns;
 use crate::console::Console;
+use crate::device;
 use crate::implementations;
 use crate::store::download::{Downloader, Network};
 use crate::store::{Store, request};
@@ -24,6 +26,9 @@ pub(crate) struct DoctorArgs {
     /// Also ask the Hub whether it can be reached
     #[arg(long)]
     online: bool,
+    /// Compile the connection to the MLX that is installed, try it, and use its GPU from now on
+    #[arg(long, value_parser = ["mlx"], value_name = "WHAT")]
+    enable: Option<String>,
     #[command(flatten)]
     places: Places,
     /// Print JSON
@@ -32,13 +37,20 @@ pub(crate) struct DoctorArgs {
 }
 
 const HELP: &str = "\
-Example:
-  whisper-speedtest doctor --online";
+Examples:
+  whisper-speedtest doctor --online
+  whisper-speedtest doctor --enable mlx";
 
 /// Looks at everything; exit code 1 where the Hub was to be reached and is not.
 pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcome> {
+    if args.enable.is_some() {
+        let enabled = device::enable(console)?;
+        console.note(format_args!("ready: {}", mlx_in_words(&enabled)));
+    }
     let here = args.places.here();
     let store = here.models.store();
+    let found_mlx = mlx::Places::here().candidates();
+    let enabled = device::enabled();
     let machine = Machine::here();
     let ffmpeg = here.on_path("ffmpeg");
     let rivals: Vec<(&str, Result<(), String>)> = implementations::ALL
@@ -71,6 +83,10 @@ pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcom
             "caches": caches,
             "decoders": DECODERS,
             "ffmpeg": ffmpeg,
+            "mlx": {
+                "ready": enabled.as_ref().map(|ready| json!({"folder": ready.installation.folder, "about": ready.about})),
+                "found": found_mlx.iter().map(candidate_json).collect::<Vec<_>>(),
+            },
             "implementations": rivals,
             "hub": hub.as_ref().map(|hub| match hub {
                 Ok(text) => json!({"reached": true, "answer": text}),
@@ -101,6 +117,7 @@ pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<Outcom
             path.display().to_string()
         });
         lines.push(["ffmpeg".into(), found]);
+        lines.extend(mlx_lines(enabled.as_ref(), &found_mlx));
         for (id, ready) in &rivals {
             lines.push([
                 (*id).to_owned(),
@@ -129,6 +146,50 @@ const DECODERS: [&str; 9] = [
     "Opus",
     "AVI",
 ];
+
+/// What is ready, then every place where an MLX was looked for and found, and what speaks against it.
+fn mlx_lines(enabled: Option<&Enabled>, found: &[Candidate]) -> Vec<[String; 2]> {
+    let ready = match (enabled, found.iter().any(|candidate| candidate.verdict.is_ok())) {
+        (Some(enabled), _) => format!("ready: {}", mlx_in_words(enabled)),
+        (None, true) => format!("not in use: `{}` makes it ready", device::ENABLE),
+        (None, false) => format!("none is installed: {}", mlx::HOW_TO_INSTALL),
+    };
+    let mut lines = vec![["MLX".to_owned(), ready]];
+    for candidate in found {
+        let verdict = match &candidate.verdict {
+            Ok(installation) => format!("version {}", installation.version),
+            Err(problem) => format!("refused: {problem}"),
+        };
+        let text = format!("{} ({}): {verdict}", candidate.folder.display(), candidate.source);
+        lines.push([String::new(), text]);
+    }
+    lines
+}
+
+/// `MLX 0.32.4 on metal, in /opt/homebrew/opt/mlx`
+fn mlx_in_words(enabled: &Enabled) -> String {
+    let about = &enabled.about;
+    let device = match (about.device, &about.openblas) {
+        (mlx::Device::Metal, _) => "the GPU".to_owned(),
+        (mlx::Device::Cuda, _) => "a GPU of NVIDIA".to_owned(),
+        (mlx::Device::Cpu, Some(blas)) => format!("the processor, with {}", blas.display()),
+        (mlx::Device::Cpu, None) => "the processor".to_owned(),
+    };
+    format!(
+        "MLX {} on {device}, in {}",
+        about.version,
+        enabled.installation.folder.display()
+    )
+}
+
+fn candidate_json(candidate: &Candidate) -> Value {
+    json!({
+        "source": candidate.source,
+        "folder": candidate.folder,
+        "version": candidate.verdict.as_ref().ok().map(|installation| installation.version.to_string()),
+        "refused": candidate.verdict.as_ref().err(),
+    })
+}
 
 /// How many models of a cache are in which state; those of other programs, whole in their own form, apart.
 fn describe(cache: &Cache, store: &Store) -> String {

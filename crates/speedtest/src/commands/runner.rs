@@ -20,13 +20,16 @@ pub(crate) struct RunnerArgs {
     /// Arithmetic of this program's own engine
     #[arg(long, value_enum, default_value_t, value_name = "TYPE", conflicts_with = "id")]
     compute: Compute,
+    /// What this program's own engine runs on: cpu or mlx
+    #[arg(long, default_value = "cpu", value_parser = ["cpu", "mlx"], value_name = "DEVICE", conflicts_with = "id")]
+    device: String,
 }
 
 /// Serves until it is told to leave.
 pub(super) fn run(args: &RunnerArgs) -> anyhow::Result<Outcome> {
     match (&args.id, &args.program) {
         (Some(id), Some(program)) => implementations::serve_for(id, program.clone())?,
-        _ => implementations::serve(args.compute)?,
+        _ => implementations::serve(args.compute, args.device == "mlx")?,
     }
     Ok(Outcome::Done)
 }

@@ -21,7 +21,7 @@ use crate::inputs::{self, Input};
 use crate::model_names::Source;
 use crate::output::{ModelUsed, Writer};
 use crate::store::download::first_that_works;
-use crate::{files, interrupt, model_names};
+use crate::{device, files, interrupt, model_names};
 
 pub(crate) use args::TranscribeArgs;
 use live::{Live, StandardOutput};
@@ -70,13 +70,15 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
 /// The engine with the model asked for, which is downloaded where it is missing.
 fn load(source: &Source, args: &TranscribeArgs, console: &Console) -> anyhow::Result<Engine> {
     let (computing, compat) = (&args.computing, engine::compat(args));
+    let mlx = device::choose(computing, console)?;
+    let mlx = mlx.as_ref();
     match source {
-        Source::Bundled => Engine::load(Origin::Bundled, computing, compat),
-        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing, compat),
+        Source::Bundled => Engine::load(Origin::Bundled, computing, compat, mlx),
+        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing, compat, mlx),
         Source::Repository { primary, fallback } => {
             let (engine, fallback) =
                 first_that_works(primary, fallback.as_deref(), &args.sources, console, |snapshot| {
-                    Engine::load(Origin::Snapshot(&snapshot), computing, compat)
+                    Engine::load(Origin::Snapshot(&snapshot), computing, compat, mlx)
                 })?;
             Ok(engine.with_fallback(fallback))
         }

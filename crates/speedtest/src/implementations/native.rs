@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use mlx::Mlx;
 use whisper::language::Language;
 use whisper::mel::LogMelBuilder;
 use whisper::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
@@ -15,12 +16,19 @@ use super::process::Start;
 use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
 use super::runner;
 use crate::cli::{Compute, ComputeArgs};
-use crate::engine::{Engine, Origin};
+use crate::device;
+use crate::engine::{Engine, Network, Origin};
 use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
 use crate::model_names::{self, Source};
 
 /// The engine inside this program.
 pub(crate) struct Native;
+
+/// The same, on a GPU through the MLX that `doctor --enable mlx` has made ready.
+pub(crate) struct NativeMlx;
+
+/// Why there is no MLX to run on.
+const NOT_ENABLED: &str = "no MLX is ready here";
 
 /// The hidden command that serves the protocol.
 pub(crate) const COMMAND: &str = "runner";
@@ -62,34 +70,85 @@ impl Implementation for Native {
     }
 
     fn weights(&self, model: &str, here: &Here) -> Result<Weights, Unavailable> {
-        if let Some(path) = here.model_path(self.id(), model) {
-            return Weights::at(path);
+        weights(self.id(), model, here)
+    }
+}
+
+impl Implementation for NativeMlx {
+    fn id(&self) -> &str {
+        "native-mlx"
+    }
+
+    fn about(&self) -> &'static str {
+        "this program's own engine on a GPU, through an installed MLX"
+    }
+
+    fn tested(&self) -> bool {
+        true
+    }
+
+    fn models(&self) -> &[ModelOf<'static>] {
+        &[]
+    }
+
+    fn stands_for_bundled(&self) -> &'static str {
+        model_names::DEFAULT
+    }
+
+    fn start(&self, here: &Here) -> Result<Start, Unavailable> {
+        if device::enabled().is_none() {
+            return Err(Unavailable::new(NOT_ENABLED, device::ENABLE));
         }
-        match model_names::resolve(model).map_err(|problem| Unavailable::new(problem, ""))? {
-            Source::Bundled => Ok(Weights {
-                name: model_names::DEFAULT.to_owned(),
-                path: None,
-                fallback: false,
-            }),
-            Source::Folder(folder) => Weights::at(&folder),
-            Source::Repository { primary, fallback } => {
-                let named = ModelOf {
-                    fallback: fallback.as_deref(),
-                    ..ModelOf::new(model, &primary)
-                };
-                named.weights(self.id(), here)
-            }
+        let mut start = Native.start(here)?;
+        start.arguments.extend(["--device".into(), "mlx".into()]);
+        Ok(start)
+    }
+
+    fn weights(&self, model: &str, here: &Here) -> Result<Weights, Unavailable> {
+        // What the user has named for one row of this engine counts for the other, too.
+        weights(self.id(), model, here).or_else(|missing| weights("native", model, here).map_err(|_| missing))
+    }
+}
+
+/// Where a model is for this engine, whatever it runs on.
+fn weights(id: &str, model: &str, here: &Here) -> Result<Weights, Unavailable> {
+    if let Some(path) = here.model_path(id, model) {
+        return Weights::at(path);
+    }
+    match model_names::resolve(model).map_err(|problem| Unavailable::new(problem, ""))? {
+        Source::Bundled => Ok(Weights {
+            name: model_names::DEFAULT.to_owned(),
+            path: None,
+            fallback: false,
+        }),
+        Source::Folder(folder) => Weights::at(&folder),
+        Source::Repository { primary, fallback } => {
+            let named = ModelOf {
+                fallback: fallback.as_deref(),
+                ..ModelOf::new(model, &primary)
+            };
+            named.weights(id, here)
         }
     }
 }
 
-/// Serves the protocol for this program's own engine.
+/// MLX is made for GPUs.
+fn handicap(mlx: &Mlx) -> Option<String> {
+    (mlx.about().device == mlx::Device::Cpu).then(|| "MLX is made for GPUs; this is its CPU path".into())
+}
+
+/// Serves the protocol for this program's own engine, on the processor or on the MLX that is ready here.
 ///
 /// # Errors
-/// As [`runner::serve`].
-pub(crate) fn serve(compute: Compute) -> anyhow::Result<()> {
+/// MLX is asked for and cannot be opened; as [`runner::serve`].
+pub(crate) fn serve(compute: Compute, on_mlx: bool) -> anyhow::Result<()> {
+    let mlx = match on_mlx {
+        true => Some(device::enabled().context(NOT_ENABLED)?.open()?),
+        false => None,
+    };
     runner::serve(Runner {
         compute,
+        mlx,
         ..Runner::default()
     })
 }
@@ -97,6 +156,7 @@ pub(crate) fn serve(compute: Compute) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Runner {
     compute: Compute,
+    mlx: Option<Mlx>,
     engine: Option<Engine>,
     recordings: BTreeMap<usize, Recording>,
 }
@@ -111,9 +171,13 @@ impl runner::Runner for Runner {
         match request {
             Request::Hello { .. } => Ok(Reply::Hello(Identity {
                 protocol: protocol::VERSION,
-                implementation: "native".into(),
+                implementation: if self.mlx.is_some() { "native-mlx" } else { "native" }.into(),
                 version: env!("CARGO_PKG_VERSION").into(),
-                components: BTreeMap::new(),
+                components: self
+                    .mlx
+                    .iter()
+                    .map(|mlx| ("mlx".into(), mlx.about().version.clone()))
+                    .collect(),
             })),
             Request::Audio(audio) => {
                 let number = audio.audio;
@@ -134,9 +198,12 @@ impl Runner {
         let computing = ComputeArgs {
             compute: self.compute,
             threads: load.threads.try_into().ok(),
+            ..ComputeArgs::default()
         };
         let origin = load.path.as_deref().map_or(Origin::Bundled, Origin::Folder);
-        let engine = self.engine.insert(Engine::load(origin, &computing, Compat::OpenAi)?);
+        let engine = self
+            .engine
+            .insert(Engine::load(origin, &computing, Compat::OpenAi, self.mlx.as_ref())?);
         Ok(Loaded {
             seconds: began.elapsed().as_secs_f64(),
             weights: Some(format!(
@@ -145,61 +212,68 @@ impl Runner {
                 engine.used().compute
             )),
             device: Some(engine.used().device.clone()),
+            handicap: self.mlx.as_ref().and_then(handicap),
             ..Loaded::default()
         })
     }
 
     fn transcribe(&self, number: usize) -> anyhow::Result<Heard> {
-        let began = Instant::now();
-        let engine = self.engine.as_ref().context("`transcribe` before `load`")?;
         let recording = self.recordings.get(&number).context("no such audio")?;
-        let model = Timed::new(engine.model());
-
-        let mut mel = LogMelBuilder::new(model.dims().n_mels);
-        mel.push(&recording.samples);
-        let mel = mel.finish();
-        let spectrum = began.elapsed();
-
-        let options = Options {
-            language: recording.language,
-            temperatures: vec![0.0],
-            ..Options::default()
-        };
-        let mut transcription = transcribe(&model, &mel, &options)?;
-        transcription.next().transpose()?;
-        let first_segment = began.elapsed();
-        let transcript = transcription.finish()?;
-        let whole = began.elapsed();
-
-        let (encode, decode) = (model.encoding.time(), model.decoding.time());
-        let rest = whole.saturating_sub(spectrum + encode + decode);
-        let stages = [
-            ("mel", spectrum),
-            ("encode", encode),
-            ("decode", decode),
-            ("rest", rest),
-        ];
-        let tokens = transcript
-            .segments
-            .iter()
-            .map(|segment| segment.tokens.len() as u64)
-            .sum();
-        let counts = [
-            ("windows", model.encoding.count()),
-            ("steps", model.decoding.count()),
-            ("tokens", tokens),
-            ("fallbacks", 0), // one temperature
-        ];
-        Ok(Heard {
-            audio: number,
-            seconds: whole.as_secs_f64(),
-            text: transcript.text,
-            language: Some(transcript.language.code().to_owned()),
-            first_segment_seconds: Some(first_segment.as_secs_f64()),
-            stages: stages.map(|(name, time)| (name.to_owned(), time.as_secs_f64())).into(),
-            counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
-        })
+        match self.engine.as_ref().context("`transcribe` before `load`")?.network() {
+            Network::Cpu(model) => transcribe_with(&**model, number, recording),
+            Network::Mlx(model) => transcribe_with(model, number, recording),
+        }
     }
+}
+
+fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording) -> anyhow::Result<Heard> {
+    let began = Instant::now();
+    let model = Timed::new(model);
+
+    let mut mel = LogMelBuilder::new(model.dims().n_mels);
+    mel.push(&recording.samples);
+    let mel = mel.finish();
+    let spectrum = began.elapsed();
+
+    let options = Options {
+        language: recording.language,
+        temperatures: vec![0.0],
+        ..Options::default()
+    };
+    let mut transcription = transcribe(&model, &mel, &options)?;
+    transcription.next().transpose()?;
+    let first_segment = began.elapsed();
+    let transcript = transcription.finish()?;
+    let whole = began.elapsed();
+
+    let (encode, decode) = (model.encoding.time(), model.decoding.time());
+    let rest = whole.saturating_sub(spectrum + encode + decode);
+    let stages = [
+        ("mel", spectrum),
+        ("encode", encode),
+        ("decode", decode),
+        ("rest", rest),
+    ];
+    let tokens = transcript
+        .segments
+        .iter()
+        .map(|segment| segment.tokens.len() as u64)
+        .sum();
+    let counts = [
+        ("windows", model.encoding.count()),
+        ("steps", model.decoding.count()),
+        ("tokens", tokens),
+        ("fallbacks", 0), // one temperature
+    ];
+    Ok(Heard {
+        audio: number,
+        seconds: whole.as_secs_f64(),
+        text: transcript.text,
+        language: Some(transcript.language.code().to_owned()),
+        first_segment_seconds: Some(first_segment.as_secs_f64()),
+        stages: stages.map(|(name, time)| (name.to_owned(), time.as_secs_f64())).into(),
+        counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+    })
 }
 
 impl Recording {

@@ -7,6 +7,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use whisper::language::Language;
 
 use crate::cli::Compute;
+use crate::device::Device;
+use crate::files;
 use crate::implementation::{Here, Named};
 use crate::model_names;
 use crate::store::ModelsDir;
@@ -78,6 +80,9 @@ pub(crate) struct BenchmarkArgs {
     /// Arithmetic of this program's own engine: the fastest that is as accurate, float32 throughout, or whole numbers
     #[arg(long, value_enum, default_value_t, value_name = "TYPE", help_heading = "Measuring")]
     pub(super) compute: Compute,
+    /// What this program's own engine runs on, where no implementation is named: all that is ready, the processor, or MLX
+    #[arg(long, value_parser = Device::parse, default_value = "auto", value_name = "auto|cpu|mlx", help_heading = "Measuring")]
+    pub(super) device: Device,
     /// Runs before those that count
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
     pub(super) warmup: usize,
@@ -143,27 +148,11 @@ impl Places {
         Here {
             model_paths: self.model_path.clone(),
             programs: self.program.clone(),
-            cache: cache(),
+            cache: files::cache_folder(),
             models: self.models.clone(),
             computing: Vec::new(),
         }
     }
-}
-
-/// The folder for what can be made again: `$XDG_CACHE_HOME`, or the system's.
-fn cache() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let home = || std::env::home_dir().filter(|home| home.is_absolute());
-    let root = match std::env::consts::OS {
-        "windows" => variable("LOCALAPPDATA"),
-        "macos" => home().map(|home| home.join("Library/Caches")),
-        _ => variable("XDG_CACHE_HOME").or_else(|| home().map(|home| home.join(".cache"))),
-    };
-    root.map(|root| root.join("whisper-speedtest"))
 }
 
 /// What is to be measured, in either spelling.

@@ -173,9 +173,6 @@ pub(crate) struct ForeignArgs {
     #[arg(long, hide = true, value_name = "BOOL", value_parser = boolean)]
     #[arg(action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     fp16: Option<bool>,
-    /// There is one.
-    #[arg(long, hide = true, value_name = "DEVICE")]
-    device: Option<String>,
     #[arg(long, hide = true, value_name = "N", value_parser = optional)]
     beam_size: Option<Maybe>,
     /// Of beam search.
@@ -187,13 +184,6 @@ impl ForeignArgs {
     /// What the user would otherwise believe to have.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(device) = self
-            .device
-            .as_deref()
-            .filter(|device| !["cpu", "auto"].contains(device))
-        {
-            warnings.push(format!("--device {device}: this program computes on the CPU"));
-        }
         if let Some(Maybe(Some(size))) = self.beam_size.filter(|size| size.0 > Some(1.0)) {
             warnings.push(format!(
                 "--beam-size {size}: there is no beam search here, the most probable token is taken"
@@ -341,7 +331,7 @@ mod tests {
             warnings("--fp16 False --device cpu --beam_size None --patience 1.0"),
             [""; 0]
         );
-        assert_eq!(warnings("--device cuda --beam_size 5").len(), 2);
+        assert_eq!(warnings("--device cuda --beam_size 5").len(), 1);
     }
 
     #[test]
