@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
@@ -158,6 +159,7 @@ impl Installation {
         }
         let library = folder.join(LIBRARY);
         let file = fs::metadata(&library).map_err(|error| format!("{}: {error}", library.display()))?;
+        looks_whole(&library, file.len()).map_err(|problem| format!("{}: {problem}", library.display()))?;
         let modified = file
             .modified()
             .ok()
@@ -213,6 +215,40 @@ impl fmt::Display for Version {
     }
 }
 
+/// Whether a library has the form of this system and goes on to its end. Opening one that is cut short ends the process.
+///
+/// Source: the ELF-64 header; the table of sections is the last thing in a file.
+fn looks_whole(library: &Path, len: u64) -> Result<(), String> {
+    let mut header = [0; 64];
+    let mut file = fs::File::open(library).map_err(|error| error.to_string())?;
+    file.read_exact(&mut header)
+        .map_err(|_| format!("{len} bytes are no library"))?;
+    if cfg!(target_os = "macos") {
+        let known = [[0xcf, 0xfa, 0xed, 0xfe], [0xca, 0xfe, 0xba, 0xbe]]; // Mach-O, or several of them
+        let is_known = known.iter().any(|magic| header.starts_with(magic));
+        return if is_known {
+            Ok(())
+        } else {
+            Err("no library of this system".into())
+        };
+    }
+    if !header.starts_with(b"\x7fELF\x02\x01") {
+        return Err("no library of this system".into());
+    }
+    let number = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    let sections = u64::from_le_bytes(*header[40..].first_chunk().unwrap_or(&[0; 8]));
+    let end = number(58)
+        .checked_mul(number(60))
+        .and_then(|size| size.checked_add(sections));
+    match end {
+        Some(end) if end <= len => Ok(()),
+        _ => Err(format!(
+            "cut short: {len} bytes, its last part would end at {}",
+            end.unwrap_or(u64::MAX)
+        )),
+    }
+}
+
 /// `lib/python3.12/site-packages` of a virtual environment.
 fn site_packages(environment: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(environment.join("lib")) else {
@@ -253,7 +289,21 @@ mod tests {
             ),
         )
         .unwrap();
-        fs::write(folder.join(LIBRARY), "library").unwrap();
+        fs::write(folder.join(LIBRARY), library(b'a')).unwrap();
+    }
+
+    /// A file of which the form is right.
+    fn library(content: u8) -> Vec<u8> {
+        let mut bytes = vec![content; 100];
+        if cfg!(target_os = "macos") {
+            bytes[..4].copy_from_slice(&[0xcf, 0xfa, 0xed, 0xfe]);
+        } else {
+            bytes[..64].fill(0);
+            bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+            bytes[40] = 80; // a table of sections, 20 bytes that hold one
+            (bytes[58], bytes[60]) = (20, 1);
+        }
+        bytes
     }
 
     #[test]
@@ -318,8 +368,21 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         installation(home.path(), "0.32.4");
         let before = Installation::at(home.path()).unwrap();
-        fs::write(home.path().join(LIBRARY), "another library").unwrap();
+        fs::write(home.path().join(LIBRARY), [library(b'b'), vec![0]].concat()).unwrap();
         assert!(!before.is_there());
+        let refused = |bytes: &[u8]| {
+            fs::write(home.path().join(LIBRARY), bytes).unwrap();
+            Installation::at(home.path()).unwrap_err()
+        };
+        assert!(refused(&library(b'a')[..50]).contains("50 bytes are no library"));
+        assert!(refused(&[0; 1000]).contains("no library of this system"));
+        if cfg!(not(target_os = "macos")) {
+            let error = refused(&library(b'a')[..99]);
+            assert!(
+                error.contains("cut short: 99 bytes, its last part would end at 100"),
+                "{error}"
+            );
+        }
         fs::remove_file(home.path().join(LIBRARY)).unwrap();
         assert!(Installation::at(home.path()).unwrap_err().contains(LIBRARY));
     }

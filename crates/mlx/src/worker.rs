@@ -133,6 +133,14 @@ impl Mlx {
         });
     }
 
+    /// Lets MLX fail, while it builds a graph or while it evaluates one: the error must come back as one.
+    #[doc(hidden)]
+    pub fn provoke(&self, evaluating: bool) -> whisper::Result<()> {
+        self.worker
+            .run(move |state| state.api.fail(evaluating))?
+            .map_err(crate::model::failed)
+    }
+
     /// What MLX has in memory; its peak counts from the last call on.
     ///
     /// # Errors
