@@ -15,4 +15,10 @@ python3 -m venv "$dir"
 packages=("mlx==$version" "mlx-cpu==$version")
 [ "$(uname -m)" != x86_64 ] || packages+=(cmeel-openblas==0.3.31)
 "$dir/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps "${packages[@]}"
+# The package's OpenBLAS wants libgfortran; Debian's brings it.
+if ! "$dir/bin/python" -c 'import ctypes; ctypes.CDLL("libopenblas.so.0")' 2> /dev/null && [ "$(id -u)" = 0 ] &&
+    command -v apt-get > /dev/null; then
+    apt() { apt-get -qq -o APT::Sandbox::User=root "$@" > /dev/null; }
+    apt update && apt install --yes --no-install-recommends libopenblas0-pthread || echo "no OpenBLAS: tests take minutes" >&2
+fi
 touch "$dir/ready-$version"

@@ -16,6 +16,7 @@ if [ $# -eq 0 ]; then
     # One rival is run for real, where the package index can be reached; else its test is skipped.
     benches/rivals/setup.sh target/rivals faster-whisper > target/rivals.log 2>&1 ||
         echo "no rival is set up: $(tail -n 1 target/rivals.log)" >&2
+    tools/setup-mlx.sh > target/setup-mlx.log 2>&1 || echo "no MLX is set up: $(tail -n 1 target/setup-mlx.log)" >&2
 fi
 cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 
