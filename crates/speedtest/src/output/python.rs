@@ -35,14 +35,30 @@ impl Formatter for Python {
 }
 
 /// The shortest digits that read back as `value`, with an exponent of two digits below 1e-4 and from 1e16 on.
+///
+/// Rust takes the larger digits where two are as near, Python the even ones: a widened float32 such as 0.99259185791015625
+/// often lies in the middle. So the digits are rounded again, to as many.
 fn repr(value: f64) -> String {
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let even = |rounded: String, shortest: &str| match rounded.parse::<f64>() {
+        Ok(same) if value == same => rounded,
+        _ => shortest.to_owned(),
+    };
+    let shortest = format!("{value:e}");
+    let Some((digits, exponent)) = shortest.split_once('e') else {
+        return shortest; // no number
+    };
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     match exponent.parse::<i32>() {
         Ok(exponent) if !(-4..16).contains(&exponent) && value != 0.0 => {
+            let digits = even(format!("{value:.decimals$e}"), &shortest);
+            let digits = digits.split_once('e').map_or("", |(digits, _)| digits);
             format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
         }
-        _ => format!("{value:?}"),
+        Ok(exponent) => {
+            let decimals = decimals.saturating_add_signed(-exponent as isize).max(1);
+            even(format!("{value:.decimals$}"), &format!("{value:?}"))
+        }
+        Err(_) => shortest,
     }
 }
 
@@ -64,6 +80,9 @@ mod tests {
             (-5e-324, "-5e-324"),
             (123_456_789.0, "123456789.0"),
             (1e15, "1000000000000000.0"),
+            (f64::from(0.992_591_86_f32), "0.9925918579101562"),
+            (0.001_220_703_125, "0.001220703125"),
+            (12345.5, "12345.5"),
             (9.999_999_999_999_998e15, "9999999999999998.0"),
             (1e16, "1e+16"),
             (1.5e300, "1.5e+300"),
