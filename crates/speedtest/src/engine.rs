@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use mlx::{Mlx, MlxModel};
 use whisper::audio::{self, AudioFile, AudioOptions};
 use whisper::cpu::{Compute, Cpu, CpuModel};
@@ -273,7 +273,7 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
         id => id
             .parse()
             .map(|id| Suppress::Token(Token(id)))
-            .with_context(|| format!("--suppress-tokens: {id}")),
+            .map_err(|_| anyhow!("--suppress-tokens: expected ids of tokens, or -1, found {id:?}")),
     };
     Ok(Options {
         language: args.language.as_deref().map(str::parse::<Language>).transpose()?,
@@ -283,7 +283,7 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
         },
         compat,
         temperatures: temperatures(decoding.temperature, increment),
-        best_of: decoding.best_of,
+        best_of: decoding.best_of.0.map_or(1, NonZeroUsize::get),
         length_penalty: decoding.length_penalty.and_then(|alpha| alpha.0),
         seed: decoding.seed,
         compression_ratio_threshold: decoding.compression_ratio_threshold.0,
@@ -292,7 +292,7 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
         condition_on_previous_text: args.condition_on_previous_text,
         initial_prompt: args.initial_prompt.clone(),
         carry_initial_prompt: args.carry_initial_prompt,
-        clip_timestamps: args.clip_timestamps.clone(),
+        clip_timestamps: args.clip_timestamps.clone().unwrap_or_default().0,
         suppress_tokens: decoding
             .suppress_tokens
             .iter()
@@ -301,6 +301,11 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
             .collect::<Result<_, _>>()?,
         max_initial_timestamp: Some(decoding.max_initial_timestamp),
         sample_len: decoding.sample_len,
+        batch: match args.batch {
+            Some(Batch::Windows(n)) => Some(n),
+            Some(Batch::Auto) => Some(NonZeroUsize::MIN), // the model decides
+            None => None,
+        },
         word_timestamps: args.words.word_timestamps,
         prepend_punctuations: args.words.prepend_punctuations.clone(),
         append_punctuations: args.words.append_punctuations.clone(),

@@ -83,7 +83,7 @@ fn every_option_is_known() {
         --prepend-punctuations -( --append-punctuations .,! --highlight-words True --max-line-width 40 --max-line-count 2 \
         --max-words-per-line 5 --hallucination-silence-threshold 2";
     let of_whisper = "--model bundled --model_dir models --device cpu --output_dir . --output_format json --verbose False --task transcribe \
-        --language English --temperature 0 --best_of 5 --beam_size 5 --patience None --length_penalty None \
+        --language English --temperature 0 --best_of None --beam_size 5 --patience None --length_penalty None \
         --suppress_tokens -1 --carry_initial_prompt False --condition_on_previous_text True \
         --fp16 False --temperature_increment_on_fallback 0.2 --compression_ratio_threshold 2.4 \
         --logprob_threshold -1.0 --no_speech_threshold 0.6 --clip_timestamps 0 --threads 2 --word_timestamps True \
@@ -100,5 +100,6 @@ fn every_option_is_known() {
         // That there is no such recording is all there is to complain about.
         assert_eq!(output.status.code(), Some(1), "{messages}");
         assert!(messages.contains("no such recording.wav: No such file"), "{messages}");
+        assert_eq!(messages.matches("No such file").count(), 1, "{messages}");
     }
 }

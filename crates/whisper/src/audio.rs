@@ -81,9 +81,9 @@ impl AudioFile {
     /// # Errors
     /// The file cannot be read, or nothing in it is sound that we can decode.
     pub fn open(path: &Path, options: &AudioOptions) -> Result<AudioFile> {
-        let input = Input::open(path, options.spool.as_deref()).map_err(|source| Error::Io {
+        let input = Input::open(path, options.spool.as_deref()).map_err(|cause| Error::Io {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         let decoder = sandbox::run(|| Decoder::open(&input, path, options)).map_err(|problem| Error::Audio {
             path: path.to_owned(),

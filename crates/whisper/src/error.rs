@@ -7,13 +7,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder could not be read.
-    #[error("{}: {source}", path.display())]
+    /// A file or folder could not be read. The message is whole: `source()` has nothing to add to it.
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A checkpoint (its `config.json` or weights) is not one we can run.
     #[error("{}: {problem}", path.display())]

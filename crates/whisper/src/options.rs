@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::language::Language;
 use crate::model::Token;
 use crate::tokenizer::Task;
+use crate::transcribe::check_clips;
 use crate::{Error, Result};
 
 /// Whose rules hold where OpenAI's Whisper and mlx_whisper differ.
@@ -140,8 +141,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Refuses what makes sense for no model.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses what makes sense for no model; [`transcribe`](crate::transcribe()) does so itself, and then what does not fit
+    /// its model.
+    ///
+    /// # Errors
+    /// [`Error::Request`] names the option, what is expected and what was found.
+    pub fn check(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::Request(problem));
         if self.temperatures.is_empty() {
             return refuse("temperature: expected at least one, found none".into());
@@ -178,7 +183,7 @@ impl Options {
         if self.sample_len == Some(0) {
             return refuse("sample_len: expected at least 1, found 0".into());
         }
-        Ok(())
+        check_clips(&self.clip_timestamps, self.compat)
     }
 }
 

@@ -32,6 +32,7 @@ use crate::transcript::{Segment, Transcript, Warning};
 use crate::words::Aligner;
 use crate::{Error, Result};
 
+pub(crate) use clips::check_clips;
 use language::Detection;
 use passage::{Passage, Setting};
 use window::WindowEncoder;

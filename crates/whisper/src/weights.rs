@@ -133,9 +133,9 @@ impl Checkpoint {
     /// that was not checked against the size of the file.
     pub fn open(folder: &Path) -> Result<Checkpoint> {
         let path = folder.join("config.json");
-        let json = read_config(&path).map_err(|source| Error::Io {
+        let json = read_config(&path).map_err(|cause| Error::Io {
             path: path.clone(),
-            source,
+            cause,
         })?;
         let config = Config::parse(&json).map_err(|problem| Error::Checkpoint { path, problem })?;
 

@@ -32,6 +32,20 @@ pub(crate) fn limit(text: &str) -> Result<Limit, String> {
     }
 }
 
+/// Times, one after the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Seconds(pub(crate) Vec<f64>);
+
+/// Numbers with commas between them; none in an empty text.
+pub(crate) fn seconds(text: &str) -> Result<Seconds, String> {
+    if text.is_empty() {
+        return Ok(Seconds::default());
+    }
+    let all: Result<_, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    all.map(Seconds)
+        .map_err(|_| "expected seconds with commas between them, as in 0,30,60,90".into())
+}
+
 /// `True`, `False`, and what else means the same.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_lowercase().as_str() {

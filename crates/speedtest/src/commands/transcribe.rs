@@ -33,7 +33,8 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
     let (inputs, problems) = inputs::expand(&args.audio);
     let plan = Plan::new(args, inputs)?;
     let source = model_names::resolve(&args.model).map_err(|problem| usage_error("transcribe", problem))?;
-    engine::options(args).map_err(|problem| usage_error("transcribe", format!("{problem:#}")))?;
+    let options = engine::options(args).and_then(|options| Ok(options.check()?));
+    options.map_err(|problem| usage_error("transcribe", format!("{problem:#}")))?;
     interrupt::end_on_ctrl_c()?;
 
     for warning in args.foreign.warnings().into_iter().chain(args.words.warnings()) {

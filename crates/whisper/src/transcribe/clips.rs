@@ -29,6 +29,11 @@ pub(super) fn clips(seconds: &[f64], content_frames: usize, compat: Compat) -> R
     Ok(frames.chunks_exact(2).map(clip).collect())
 }
 
+/// Whether [`clips`] takes these times, whatever the recording.
+pub(crate) fn check_clips(seconds: &[f64], compat: Compat) -> Result<()> {
+    clips(seconds, 0, compat).map(|_| ())
+}
+
 /// Rounds halves to even, as Python does.
 fn to_frames(seconds: f64) -> Result<usize> {
     if !(0.0..1e9).contains(&seconds) {

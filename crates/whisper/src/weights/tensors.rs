@@ -35,9 +35,9 @@ impl Tensors {
     /// # Errors
     /// The file cannot be read, is truncated, or contradicts itself.
     pub fn open(path: &Path) -> Result<Tensors> {
-        let source = Source::open(path).map_err(|source| Error::Io {
+        let source = Source::open(path).map_err(|cause| Error::Io {
             path: path.into(),
-            source,
+            cause,
         })?;
         Tensors::index(path, source)
     }

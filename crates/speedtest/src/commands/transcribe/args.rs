@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::cli::ComputeArgs;
-use crate::cli::values::{Batch, Maybe, boolean, optional};
+use crate::cli::values::{Batch, Limit, Maybe, Seconds, boolean, limit, optional, seconds};
 use crate::model_names;
 use crate::store::download::Sources;
 
@@ -38,9 +38,6 @@ pub(crate) struct TranscribeArgs {
     /// bundled, a name (tiny, base, small, medium, large, turbo, large-v2, large-v3, tiny.en, ...), a repository ORG/NAME, or a folder
     #[arg(short, long, value_name = "MODEL", default_value = model_names::DEFAULT)]
     pub(crate) model: String,
-    #[command(flatten)]
-    pub(crate) sources: Sources,
-
     /// The language spoken, as code or English name [default: detected]
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) language: Option<String>,
@@ -59,9 +56,11 @@ pub(crate) struct TranscribeArgs {
     #[arg(action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) carry_initial_prompt: bool,
     /// Parts to transcribe, in seconds: start,end,start,end,...; the last end may be left out
-    #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
-    pub(crate) clip_timestamps: Vec<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) clip_timestamps: Option<Seconds>,
 
+    #[command(flatten)]
+    pub(crate) sources: Sources,
     #[command(flatten)]
     pub(crate) sound: SoundArgs,
     #[command(flatten)]
@@ -132,8 +131,8 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "T", value_parser = optional)]
     pub(crate) temperature_increment_on_fallback: Option<Maybe>,
     /// Samples drawn at a temperature above 0, of which the most probable wins
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub(crate) best_of: usize,
+    #[arg(long, value_name = "N", default_value = "5", value_parser = limit)]
+    pub(crate) best_of: Limit,
     /// Exponent 0 to 1 of the penalty for length when samples are compared [default: their means are compared]
     #[arg(long, value_name = "ALPHA", value_parser = optional)]
     pub(crate) length_penalty: Option<Maybe>,
@@ -347,6 +346,32 @@ mod tests {
         );
         assert_eq!(transcribe("p transcribe -v a.wav").audio, [Path::new("a.wav")]);
         assert!(parse("p transcribe --verbose=maybe a.wav".split(' ').map(OsString::from)).is_err());
+    }
+
+    /// A heading of a flattened group goes on over whatever stands behind it.
+    #[test]
+    fn help_groups_what_belongs_together() {
+        let command = crate::cli::command();
+        let transcribe = command.find_subcommand("transcribe").unwrap();
+        let heading = |id: &str| {
+            let arg = transcribe.get_arguments().find(|arg| arg.get_id() == id);
+            arg.unwrap().get_help_heading()
+        };
+        for id in ["model", "language", "task", "clip_timestamps"] {
+            assert_eq!(heading(id), None, "{id}");
+        }
+        let expected = [
+            ("offline", "Models"),
+            ("channel", "Sound"),
+            ("temperature", "Decoding"),
+            ("batch", "Computing"),
+        ];
+        for (id, group) in expected
+            .into_iter()
+            .chain([("highlight_words", "Words"), ("no_overwrite", "Output")])
+        {
+            assert_eq!(heading(id), Some(group), "{id}");
+        }
     }
 
     #[test]
