@@ -85,11 +85,6 @@ impl MlxModel {
         })
     }
 
-    /// The heads of cross-attention that follow the words, where the checkpoint names them.
-    pub fn alignment_heads(&self) -> Option<&[Head]> {
-        self.alignment_heads.as_deref()
-    }
-
     /// The type that it computes in.
     pub fn float(&self) -> Float {
         self.float
@@ -155,6 +150,10 @@ impl Model for MlxModel {
 
     fn dims(&self) -> &Dims {
         &self.dims
+    }
+
+    fn alignment_heads(&self) -> Option<&[Head]> {
+        self.alignment_heads.as_deref()
     }
 
     fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Audio>>> {
