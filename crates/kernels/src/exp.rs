@@ -38,7 +38,7 @@ pub(crate) fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
         9.618_489e-3,
         5.550_328_6e-2,
         0.240_226_46,
-        0.693_147_2,
+        std::f32::consts::LN_2,
         1.0,
     ] {
         e = s.fma(e, r, s.splat(c)); // ~ (ln 2)^5 / 5! .. ln 2, 1
