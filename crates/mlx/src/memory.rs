@@ -15,7 +15,7 @@ const SMALL: u64 = 16 << 20;
 /// What is left to others.
 const RESERVE: u64 = 128 << 20;
 
-/// Sizes of a request, in bytes; upper bounds, tested against MLX's own count.
+/// Sizes of a request, in bytes: estimates from the shapes, not yet compared with what MLX itself counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
     float: u64,
