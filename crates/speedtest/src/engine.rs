@@ -34,7 +34,7 @@ pub(crate) struct Engine {
 /// The network, on the device that was chosen.
 pub(crate) enum Network {
     Cpu(Box<CpuModel>),
-    Mlx(MlxModel),
+    Mlx(Box<MlxModel>),
 }
 
 /// Where the weights of a model are.
@@ -105,7 +105,7 @@ impl Engine {
                 };
                 let model = MlxModel::load(mlx, checkpoint, &options)?;
                 let float = format!("{:?}", model.float()).to_lowercase();
-                (Network::Mlx(model), float, device::name(mlx))
+                (Network::Mlx(Box::new(model)), float, device::name(mlx))
             }
         };
         let used = ModelUsed {
@@ -149,7 +149,7 @@ impl Engine {
         match &self.network {
             Network::Cpu(model) => transcribe_with(&**model, input, args, listener),
             Network::Mlx(model) => {
-                let heard = transcribe_with(model, input, args, listener);
+                let heard = transcribe_with(&**model, input, args, listener);
                 model.mlx().clear_cache(); // the next recording has other shapes
                 heard
             }

@@ -221,7 +221,7 @@ impl Runner {
         let recording = self.recordings.get(&number).context("no such audio")?;
         match self.engine.as_ref().context("`transcribe` before `load`")?.network() {
             Network::Cpu(model) => transcribe_with(&**model, number, recording),
-            Network::Mlx(model) => transcribe_with(model, number, recording),
+            Network::Mlx(model) => transcribe_with(&**model, number, recording),
         }
     }
 }
