@@ -7,12 +7,13 @@ use crate::ffi::Blas;
 use crate::find::Installation;
 
 /// What libmlx takes from a BLAS; OpenBLAS inside numpy has other names.
-#[cfg(target_os = "linux")]
 const SYMBOLS: [&str; 3] = ["cblas_sgemm", "sgemm_", "spotrf_"];
 
-/// Opens the OpenBLAS beside the installation, else that of the system.
-#[cfg(target_os = "linux")]
+/// Opens the OpenBLAS beside the installation, else that of the system. On a Mac MLX has a fast one, Accelerate.
 pub(crate) fn open(installation: &Installation) -> Option<(PathBuf, Blas)> {
+    if cfg!(target_os = "macos") {
+        return None;
+    }
     let beside = installation.folder.parent().unwrap_or(Path::new("/"));
     let packaged = beside.join("cmeel.prefix/lib/libopenblas.so.0");
     let packaged = packaged.is_file().then_some(packaged);
@@ -21,10 +22,4 @@ pub(crate) fn open(installation: &Installation) -> Option<(PathBuf, Blas)> {
         let blas = crate::ffi::open_for_all(&library, &SYMBOLS).ok()?;
         Some((library, blas))
     })
-}
-
-/// Elsewhere MLX has a fast one, Accelerate.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn open(_: &Installation) -> Option<(PathBuf, Blas)> {
-    None
 }

@@ -128,11 +128,19 @@ pub(crate) struct Api(Functions);
 ///
 /// # Errors
 /// It cannot be opened, or lacks one of `symbols`.
-#[cfg(unix)]
 pub(crate) fn open_for_all(library: &Path, symbols: &[&str]) -> Result<Blas, String> {
-    use libloading::os::unix;
-    // SAFETY: what its initialisers do is the library's own business; it is a BLAS that the user has installed.
-    let library = unsafe { unix::Library::open(Some(library), unix::RTLD_NOW | unix::RTLD_GLOBAL) }.map_err(whole)?;
+    #[cfg(unix)]
+    let open = |library| {
+        use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+        // SAFETY: what its initialisers do is the library's own business; it is a BLAS that the user has installed.
+        unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) }.map(libloading::Library::from)
+    };
+    #[cfg(not(unix))]
+    let open = |library| {
+        // SAFETY: as above.
+        unsafe { libloading::Library::new(library) }
+    };
+    let library = open(library).map_err(whole)?;
     for symbol in symbols {
         // SAFETY: only looked up, as an address.
         unsafe { library.get::<*const c_void>(symbol.as_bytes()) }.map_err(whole)?;
