@@ -138,7 +138,7 @@ pub(crate) fn open_for_all(library: &Path, symbols: &[&str]) -> Result<Blas, Str
     #[cfg(not(unix))]
     let open = |library| {
         // SAFETY: as above.
-        unsafe { libloading::Library::new(library) }
+        unsafe { Library::new(library) }
     };
     let library = open(library).map_err(whole)?;
     for symbol in symbols {
