@@ -218,8 +218,9 @@ impl Runner {
     }
 
     fn transcribe(&self, number: usize) -> anyhow::Result<Heard> {
+        let engine = self.engine.as_ref().context("`transcribe` before `load`")?;
         let recording = self.recordings.get(&number).context("no such audio")?;
-        match self.engine.as_ref().context("`transcribe` before `load`")?.network() {
+        match engine.network() {
             Network::Cpu(model) => transcribe_with(&**model, number, recording),
             Network::Mlx(model) => transcribe_with(&**model, number, recording),
         }
