@@ -1,4 +1,4 @@
-//! Numbers: slices in, slices out. The only crate with unsafe code; knows no Whisper.
+//! Numbers: slices in, slices out. The unsafe code of the program, foreign calls apart; knows no Whisper.
 //!
 //! Matrices are row-major f32. Every operation takes a [`Cpu`] (an instruction set and threads), writes to the caller's
 //! slice and allocates nothing once its threads have seen the greatest shapes.
