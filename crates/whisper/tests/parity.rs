@@ -13,7 +13,7 @@ use whisper::model::Model;
 use whisper::{Compat, Options, Transcript, transcribe};
 
 mod support;
-use support::{bundled, load, root, shared};
+use support::{bundled, checkpoint, load, root, shared};
 
 /// Recordings whose transcripts may differ: a near-tie decides there, two tokens whose logits lie closer than 1e-3.
 /// (model, file)
@@ -57,12 +57,8 @@ fn compare(test: &str, model_name: &str, n_recordings: usize) {
     let Some(golden) = shared(test, &format!("golden/transcripts/{model_name}.jsonl")) else {
         return;
     };
-    let folder = match model_name {
-        "whisper-base-mlx-5bit" => bundled(),
-        _ => match shared(test, &format!("models/{model_name}")) {
-            Some(folder) => folder,
-            None => return,
-        },
+    let Some(folder) = checkpoint(test, model_name) else {
+        return;
     };
     let model = load(&folder, Isa::detect());
 

@@ -13,7 +13,7 @@ use whisper::model::Model;
 use whisper::{Compat, Options, Transcript, transcribe};
 
 mod support;
-use support::{bundled, load, root, shared};
+use support::{bundled, checkpoint, load, root, shared};
 
 /// Set, it makes the tests hear every recording.
 const ALL: &str = "WHISPER_TEST_ALL";
@@ -48,12 +48,8 @@ fn compare(test: &str, model_name: &str) {
     let Some(golden) = shared(test, &format!("golden/transcripts/{model_name}.words.jsonl")) else {
         return;
     };
-    let folder = match model_name {
-        "whisper-base-mlx-5bit" => bundled(),
-        _ => match shared(test, &format!("models/{model_name}")) {
-            Some(folder) => folder,
-            None => return,
-        },
+    let Some(folder) = checkpoint(test, model_name) else {
+        return;
     };
     let golden = std::fs::read_to_string(golden).unwrap();
     assert_eq!(golden.lines().count(), 5, "{model_name}");

@@ -37,6 +37,14 @@ pub(crate) fn bundled() -> PathBuf {
     root().join("assets/whisper-base-mlx-5bit")
 }
 
+/// The model that golden transcripts were made with: the one that ships with the program, or one beside the project.
+pub(crate) fn checkpoint(test: &str, name: &str) -> Option<PathBuf> {
+    match name {
+        "whisper-base-mlx-5bit" => Some(bundled()),
+        _ => shared(test, &format!("models/{name}")),
+    }
+}
+
 /// Loads a model folder, to run on one thread: tests run side by side, and threads change no bit.
 pub(crate) fn load(folder: &Path, isa: Isa) -> CpuModel {
     CpuModel::load(Checkpoint::open(folder).unwrap(), Cpu::with(isa, 1)).unwrap()
