@@ -168,7 +168,7 @@ pub fn linear_each<const N: usize>(cpu: &Cpu, x: Rows<'_>, layers: [Layer<'_>; N
         let finishes = layers.each_ref().map(|(_, finish)| finish);
         return integer::product(cpu, x, &codes.map(|codes| codes.unwrap_or(first)), &finishes);
     }
-    for ((w, finish), codes) in layers.iter().zip(codes) {
+    for ((w, finish), codes) in layers.iter().zip(codes).filter(|((w, _), _)| w.outputs() > 0) {
         let quads = x.columns.div_ceil(QUAD);
         match (&w.form, codes) {
             (_, Some(codes)) => integer::product(cpu, x, &[codes], &[finish]),
