@@ -4,7 +4,8 @@
 #   benches/rivals.sh DIR [ROUNDS]        DIR for rivals and models (2 GB); at least ROUNDS good rounds of each kind (3)
 #
 # WHISPER_CPP=FOLDER   source of whisper.cpp, built for this processor; without, it is left out
-# DEV=FOLDER           recordings with manifest.tsv: word error rates, and a file of two minutes (default ../shared/audio/dev)
+# DEV=FOLDER           recordings with manifest.tsv: word error rates, a file of two minutes, and all English ones joined, on which
+#                      windows are decoded side by side (default ../shared/audio/dev)
 # RUN=COMMAND          put before each round
 # OUT=FILE             where the table goes as well (docs/rivals.md)
 #
@@ -41,6 +42,10 @@ python_row() { # NAME ENVIRONMENT RUNNER ARGUMENTS
 }
 for form in f16 8bit 5bit 4bit; do row "native-$form" "exec '$WHISPER_SPEEDTEST' runner"; done
 row native-f16-f32 "exec '$WHISPER_SPEEDTEST' runner --compute f32"
+for form in f16 8bit 5bit 4bit; do
+    row "native-$form-batch" "exec '$WHISPER_SPEEDTEST' runner --batch auto"
+    row "native-$form-batch-plain" "exec '$WHISPER_SPEEDTEST' runner --batch auto --without-timestamps"
+done
 if [ -x "$dir/whisper.cpp/bin/whisper-server" ]; then
     for form in f16 q8_0 q4_0; do
         row "whisper_cpp-$form" "exec '$WHISPER_SPEEDTEST' runner whisper.cpp '$dir/whisper.cpp/bin/whisper-server'"
@@ -59,4 +64,5 @@ for type in int8 float32; do
 done
 python_row faster_whisper-int8-batch8 faster-whisper faster_whisper "--compute-type int8 --batch 8"
 
+if [ -e "$dev/manifest.tsv" ]; then "$dir/tools/bin/python" benches/rivals/join.py "$dev" "$dir"; fi
 python3 benches/rivals/rounds.py "$dir" "$rounds" "$dev" "$target/release/examples/peak" "$out"

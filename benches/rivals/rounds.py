@@ -14,6 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -26,9 +28,12 @@ PROGRAM = os.environ["WHISPER_SPEEDTEST"]
 
 
 def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
-    recordings = {"11 s": (Path("samples/jfk.flac"), 1, 3)}  # parts of a round, runs of each row in it
+    tasks = [Task("11 s", Path("samples/jfk.flac"), 1, ["-n", "3"], lambda row: not is_ours(row) or "batch" not in row)]
     if (dev / LONG).exists():
-        recordings["127 s"] = (dev / LONG, 4, 1)
+        joined = folder / "english.wav"
+        once = ["-n", "1", "--warmup", "0", "--reference", str(folder / "english.tsv")]
+        tasks.append(Task("127 s", dev / LONG, 4, ["-n", "1"], lambda row: True))
+        tasks.append(Task(f"{joined.stat().st_size / 32_000:.0f} s", joined, 4, once, lambda row: "batch" in row))
     else:
         print(f"no {dev / LONG}: eleven seconds only, no word error rates", file=sys.stderr)
     (folder / "results").mkdir(exist_ok=True)
@@ -38,14 +43,30 @@ def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
         if not rows:
             continue
         errors = word_errors(folder, dev, model, rows) if (dev / "manifest.tsv").exists() else {}
-        for name, (recording, parts, runs) in recordings.items():
-            series = Series(folder, model, rows, recording, peak)
+        for task in tasks:
+            of_task = {row: weights for row, weights in rows.items() if task.has(row)}
+            series = Series(folder, model, task, of_task, peak)
             for _ in range(rounds):
-                for part in range(min(parts, len(rows))):
-                    series.measure(dict(list(rows.items())[part::parts]), runs)
-            text += series.table(f"Whisper {model}, {name} of speech", errors)
+                for part in range(min(task.parts, len(of_task))):
+                    series.measure(dict(list(of_task.items())[part :: task.parts]))
+            text += series.table(f"Whisper {model}, {task.name} of speech", errors)
             out.write_text(text)
     print(text)
+
+
+@dataclass
+class Task:
+    """A recording, and how it is measured."""
+
+    name: str
+    recording: Path
+    parts: int  # of a round: so many runs of the tool, a part of the rows each
+    options: list[str]
+    has: Callable[[str], bool]  # whether a row takes part
+
+
+def is_ours(row: str) -> bool:
+    return row.startswith("native")
 
 
 def weights_of(folder: Path, model: str, row: str) -> Path | None:
@@ -53,7 +74,7 @@ def weights_of(folder: Path, model: str, row: str) -> Path | None:
     implementation, form, *_ = row.lstrip(".").split("-")
     if row.startswith("."):
         return None
-    if implementation == "native":
+    if is_ours(row):
         name = f"whisper-{model}-mlx" + ("" if form == "f16" else f"-{form}")
     elif implementation == "faster_whisper":
         name = f"faster-whisper-{model}"
@@ -88,12 +109,19 @@ def word_errors(folder: Path, dev: Path, model: str, rows: dict[str, Path]) -> d
             continue
         options = ["-n", "1", "--warmup", "0", "--reference", str(dev / "manifest.tsv"), "-a", *map(str, recordings)]
         (entry,) = benchmark(folder, model, {row: rows[row]}, options)["entries"]
-        counts = [one["accuracy"]["words"] for one in entry["rows"] if one["accuracy"]]
-        if len(counts) == len(recordings):
-            wrong = sum(count[kind] for count in counts for kind in ["substitutions", "deletions", "insertions"])
-            errors[row] = (wrong, sum(count["reference"] for count in counts))
+        if counted := errors_of(entry["rows"]):
+            errors[row] = counted
             kept.write_text(json.dumps(errors))
     return errors
+
+
+def errors_of(rows: list[dict]) -> tuple[int, int] | None:
+    """Errors and words of all recordings of an entry, if all were counted."""
+    counts = [one["accuracy"]["words"] for one in rows if one["accuracy"]]
+    if not rows or len(counts) < len(rows):
+        return None
+    wrong = sum(count[kind] for count in counts for kind in ["substitutions", "deletions", "insertions"])
+    return wrong, sum(count["reference"] for count in counts)
 
 
 def english(manifest: Path) -> list[Path]:
@@ -105,16 +133,16 @@ def english(manifest: Path) -> list[Path]:
 class Series:
     """The rounds of a model on a recording."""
 
-    def __init__(self, folder: Path, model: str, rows: dict[str, Path], recording: Path, peak: str):
-        self.folder, self.model, self.recording, self.peak = folder, model, recording, peak
+    def __init__(self, folder: Path, model: str, task: Task, rows: dict[str, Path], peak: str):
+        self.folder, self.model, self.task, self.peak = folder, model, task, peak
         self.seconds = {row: [] for row in rows}
         self.entries = {}
         self.rounds = self.thrown = 0
         self.best = 0.0
 
-    def measure(self, rows: dict[str, Path], runs: int) -> None:
+    def measure(self, rows: dict[str, Path]) -> None:
         """A good round; those before it are thrown away."""
-        options = ["-n", str(runs), "--seed", str(self.rounds), "-a", str(self.recording)]
+        options = [*self.task.options, "--seed", str(self.rounds), "-a", str(self.task.recording)]
         for _ in range(20):
             ask = json.dumps([str(self.folder), self.model, {row: str(path) for row, path in rows.items()}, options, self.peak])
             command = [*shlex.split(os.environ.get("RUN", "")), sys.executable, __file__, "--round", ask]
@@ -136,6 +164,7 @@ class Series:
 
     def table(self, title: str, errors: dict[str, tuple[int, int]]) -> str:
         medians = {row: statistics.median(seconds) for row, seconds in self.seconds.items() if seconds}
+        errors = errors | {row: counted for row, entry in self.entries.items() if (counted := errors_of(entry["rows"]))}
         rates = {row: 100 * wrong / words for row, (wrong, words) in errors.items()}
         lines = [f"## {title}\n", "| | version | weights | time | from | to | runs | memory | WER |", "|---|---|---|---|---|---|---|---|---|"]
         for row, median in sorted(medians.items(), key=lambda item: item[1]):
@@ -147,12 +176,12 @@ class Series:
                 f"| {row} | {', '.join(parts)} | {entry['loaded'].get('weights') or ''} | **{median:.3f} s** "
                 f"| {min(seconds):.3f} | {max(seconds):.3f} | {len(seconds)} | {memory} | {rate} |"
             )
-        rivals = {row: median for row, median in medians.items() if not row.startswith("native")}
+        rivals = {row: median for row, median in medians.items() if not is_ours(row)}
         lines.append("")
         if rivals:
             fastest = min(rivals, key=rivals.get)
             for row, median in medians.items():
-                if row not in rivals:
+                if is_ours(row):
                     lines.append(f"- {row} is {rivals[fastest] / median:.2f} times as fast as {fastest}" + verdict(row, fastest, rates))
         notes = sorted({note for entry in self.entries.values() for note in entry["loaded"]["differs"]})
         lines += [f"- {note}: {', '.join(row for row in self.entries if note in self.entries[row]['loaded']['differs'])}" for note in notes]

@@ -41,7 +41,7 @@ pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<Outcome
         Command::Benchmark(args) => benchmark::run(&args, console),
         Command::Compare(args) => compare::run(&args, console),
         Command::Implementations(args) => implementations::run(&args, console),
-        Command::Runner(args) => runner::run(&args),
+        Command::Runner(args) => runner::run(args),
         Command::MlxProbe(args) => device::probe(&args, console).map(|()| Outcome::Done),
         Command::CheckModels(args) => match check_models::run(&args, console)? {
             (outcome, todo) if todo.is_empty() => Ok(outcome),

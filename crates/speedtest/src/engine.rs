@@ -244,7 +244,7 @@ pub(crate) fn compat(args: &TranscribeArgs) -> Compat {
 
 /// `auto` follows from the checkpoint alone: up to eight windows, while what the decoder keeps of them, keys and values
 /// of every block, stays below a quarter of a gigabyte.
-fn windows_at_once(batch: Batch, dims: &Dims) -> NonZeroUsize {
+pub(crate) fn windows_at_once(batch: Batch, dims: &Dims) -> NonZeroUsize {
     const MOST: usize = 8;
     const ROOM: usize = 256 << 20;
     match batch {
@@ -299,6 +299,7 @@ pub(crate) fn options(args: &TranscribeArgs) -> anyhow::Result<Options> {
             .filter(|id| !id.is_empty())
             .map(suppress)
             .collect::<Result<_, _>>()?,
+        without_timestamps: decoding.without_timestamps,
         max_initial_timestamp: Some(decoding.max_initial_timestamp),
         sample_len: decoding.sample_len,
         batch: match args.batch {

@@ -22,7 +22,7 @@ mod whisperkit;
 use crate::implementation::{Implementation, Own};
 
 pub(crate) use adapter::serve as serve_for;
-pub(crate) use native::serve;
+pub(crate) use native::{OwnArgs, serve};
 
 /// Every implementation this tool can measure, ours first.
 pub(crate) static ALL: &[&dyn Implementation] = &[

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Outcome;
-use crate::cli::Compute;
-use crate::implementations;
+use crate::implementations::{self, OwnArgs};
 
 /// Serve the protocol of runners: for this program's own engine, or for a program of an implementation
 #[derive(Args, Debug)]
@@ -17,19 +16,15 @@ pub(crate) struct RunnerArgs {
     /// Its program, as /usr/bin/whisper-server
     #[arg(value_name = "PROGRAM")]
     program: Option<PathBuf>,
-    /// Arithmetic of this program's own engine
-    #[arg(long, value_enum, default_value_t, value_name = "TYPE", conflicts_with = "id")]
-    compute: Compute,
-    /// What this program's own engine runs on: cpu or mlx
-    #[arg(long, default_value = "cpu", value_parser = ["cpu", "mlx"], value_name = "DEVICE", conflicts_with = "id")]
-    device: String,
+    #[command(flatten)]
+    own: OwnArgs,
 }
 
 /// Serves until it is told to leave.
-pub(super) fn run(args: &RunnerArgs) -> anyhow::Result<Outcome> {
-    match (&args.id, &args.program) {
-        (Some(id), Some(program)) => implementations::serve_for(id, program.clone())?,
-        _ => implementations::serve(args.compute, args.device == "mlx")?,
+pub(super) fn run(args: RunnerArgs) -> anyhow::Result<Outcome> {
+    match (args.id, args.program) {
+        (Some(id), Some(program)) => implementations::serve_for(&id, program)?,
+        _ => implementations::serve(args.own)?,
     }
     Ok(Outcome::Done)
 }

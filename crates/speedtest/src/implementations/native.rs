@@ -15,9 +15,10 @@ use whisper::{Compat, Options, transcribe};
 use super::process::Start;
 use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
 use super::runner;
+use crate::cli::values::Batch;
 use crate::cli::{Compute, ComputeArgs};
 use crate::device;
-use crate::engine::{Engine, Network, Origin};
+use crate::engine::{Engine, Network, Origin, windows_at_once};
 use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
 use crate::model_names::{self, Source};
 
@@ -137,25 +138,42 @@ fn handicap(mlx: &Mlx) -> Option<String> {
     (mlx.about().device == mlx::Device::Cpu).then(|| "MLX is made for GPUs; this is its CPU path".into())
 }
 
+/// How this program's own engine is measured.
+#[derive(clap::Args, Debug)]
+pub(crate) struct OwnArgs {
+    /// Arithmetic of this program's own engine
+    #[arg(long, value_enum, default_value_t, value_name = "TYPE", conflicts_with = "id")]
+    compute: Compute,
+    /// What this program's own engine runs on: cpu or mlx
+    #[arg(long, default_value = "cpu", value_parser = ["cpu", "mlx"], value_name = "DEVICE", conflicts_with = "id")]
+    device: String,
+    /// Decode so many windows of a recording together; auto: as many as suit the model
+    #[arg(long, value_name = "N", value_parser = Batch::parse, conflicts_with = "id")]
+    batch: Option<Batch>,
+    /// Ask for text without timestamps, as some others do who decode windows together
+    #[arg(long, conflicts_with = "id")]
+    without_timestamps: bool,
+}
+
 /// Serves the protocol for this program's own engine, on the processor or on the MLX that is ready here.
 ///
 /// # Errors
 /// MLX is asked for and cannot be opened; as [`runner::serve`].
-pub(crate) fn serve(compute: Compute, on_mlx: bool) -> anyhow::Result<()> {
-    let mlx = match on_mlx {
-        true => Some(device::enabled().context(NOT_ENABLED)?.open()?),
-        false => None,
+pub(crate) fn serve(args: OwnArgs) -> anyhow::Result<()> {
+    let mlx = match &*args.device {
+        "mlx" => Some(device::enabled().context(NOT_ENABLED)?.open()?),
+        _ => None,
     };
     runner::serve(Runner {
-        compute,
+        args,
         mlx,
-        ..Runner::default()
+        engine: None,
+        recordings: BTreeMap::new(),
     })
 }
 
-#[derive(Default)]
 struct Runner {
-    compute: Compute,
+    args: OwnArgs,
     mlx: Option<Mlx>,
     engine: Option<Engine>,
     recordings: BTreeMap<usize, Recording>,
@@ -196,7 +214,7 @@ impl Runner {
         let began = Instant::now();
         self.engine = None; // its memory goes before the next takes some
         let computing = ComputeArgs {
-            compute: self.compute,
+            compute: self.args.compute,
             threads: load.threads.try_into().ok(),
             ..ComputeArgs::default()
         };
@@ -213,6 +231,7 @@ impl Runner {
             )),
             device: Some(engine.used().device.clone()),
             handicap: self.mlx.as_ref().and_then(handicap),
+            differs: self.args.differs(),
             ..Loaded::default()
         })
     }
@@ -221,13 +240,22 @@ impl Runner {
         let engine = self.engine.as_ref().context("`transcribe` before `load`")?;
         let recording = self.recordings.get(&number).context("no such audio")?;
         match engine.network() {
-            Network::Cpu(model) => transcribe_with(&**model, number, recording),
-            Network::Mlx(model) => transcribe_with(&**model, number, recording),
+            Network::Cpu(model) => transcribe_with(&**model, number, recording, &self.args),
+            Network::Mlx(model) => transcribe_with(&**model, number, recording, &self.args),
         }
     }
 }
 
-fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording) -> anyhow::Result<Heard> {
+impl OwnArgs {
+    /// What is not as in the other rows.
+    fn differs(&self) -> Vec<String> {
+        let batch = self.batch.map(|_| "parts cut at silences, several windows at once");
+        let text = self.without_timestamps.then_some("text without timestamps");
+        batch.into_iter().chain(text).map(str::to_owned).collect()
+    }
+}
+
+fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording, args: &OwnArgs) -> anyhow::Result<Heard> {
     let began = Instant::now();
     let model = Timed::new(model);
 
@@ -239,6 +267,8 @@ fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording) ->
     let options = Options {
         language: recording.language,
         temperatures: vec![0.0],
+        batch: args.batch.map(|batch| windows_at_once(batch, model.dims())),
+        without_timestamps: args.without_timestamps,
         ..Options::default()
     };
     let mut transcription = transcribe(&model, &mel, &options)?;

@@ -157,6 +157,10 @@ pub(crate) struct DecodingArgs {
         allow_hyphen_values = true
     )]
     pub(crate) suppress_tokens: Vec<String>,
+    /// Ask for text without timestamps: one segment for each window of 30 s
+    #[arg(long, value_name = "BOOL", default_value = "false", value_parser = boolean, hide_default_value = true)]
+    #[arg(action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) without_timestamps: bool,
     /// The latest first timestamp of a window, in seconds; 0: any
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub(crate) max_initial_timestamp: f64,
@@ -345,6 +349,12 @@ mod tests {
             [Path::new("a.wav")]
         );
         assert_eq!(transcribe("p transcribe -v a.wav").audio, [Path::new("a.wav")]);
+        assert!(!transcribe("p transcribe a.wav").decoding.without_timestamps);
+        assert!(
+            transcribe("p transcribe --without_timestamps True a.wav")
+                .decoding
+                .without_timestamps
+        );
         assert!(parse("p transcribe --verbose=maybe a.wav".split(' ').map(OsString::from)).is_err());
     }
 
