@@ -388,9 +388,13 @@ pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
     panels: &[CodePanel<'_>; P],
     tile: &mut [Line],
 ) {
-    tile.fill(Line::ZERO);
     let tile: &mut [[Line; R]] = tile.as_chunks_mut().0;
     let tile: &mut [[Line; R]; P] = &mut tile.as_chunks_mut().0[0];
+    for p in 0..P {
+        for r in 0..R {
+            s.store(s.splat(0.0), &mut tile[p][r].0);
+        }
+    }
     let group_runs = panels[0].group_runs;
     for (group, factors) in factors.iter().enumerate() {
         let mut sums = [[s.chain(0.0); R]; P];

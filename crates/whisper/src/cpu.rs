@@ -22,7 +22,7 @@ mod layers;
 pub use cache::{Hypothesis, Window};
 pub use kernels::{Compute, Cpu, Isa, IsaError};
 
-use decoder::{Decoder, Scratch};
+use decoder::Decoder;
 use encoder::Encoder;
 use layers::Loader;
 
@@ -33,8 +33,10 @@ pub struct CpuModel {
     encoder: Encoder,
     decoder: Decoder,
     alignment_heads: Option<Vec<Head>>,
-    /// Buffers of steps that have ended: kept, so that a step allocates nothing.
-    scratch: Mutex<Vec<Scratch>>,
+    /// Of windows.
+    encoding: Idle<encoder::Scratch>,
+    /// Of steps, which therefore allocate nothing.
+    decoding: Idle<decoder::Scratch>,
 }
 
 impl CpuModel {
@@ -59,7 +61,8 @@ impl CpuModel {
             encoder,
             decoder,
             alignment_heads,
-            scratch: Mutex::default(),
+            encoding: Idle::default(),
+            decoding: Idle::default(),
         })
     }
 
@@ -79,22 +82,21 @@ impl CpuModel {
     ///
     /// [`Error::Request`] where the window does not fit the model.
     pub fn features(&self, mel: MelWindow<'_>) -> Result<Vec<f32>> {
+        self.hear(mel, |scratch| scratch.features.clone())
+    }
+
+    /// Encodes one window, and looks at it.
+    fn hear<T>(&self, mel: MelWindow<'_>, then: impl FnOnce(&mut encoder::Scratch) -> T) -> Result<T> {
         if mel.n_mels != self.dims.n_mels {
             let (expected, found) = (self.dims.n_mels, mel.n_mels);
             return Err(Error::Request(format!(
                 "the model hears {expected} mel bands, the window has {found}"
             )));
         }
-        Ok(self.encoder.features(&self.cpu, mel))
-    }
-
-    /// Runs `work` with buffers that outlive it.
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let idle = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = idle().pop().unwrap_or_default();
-        let result = work(&mut scratch);
-        idle().push(scratch);
-        result
+        Ok(self.encoding.lend(|scratch| {
+            self.encoder.hear(&self.cpu, mel, scratch);
+            then(scratch)
+        }))
     }
 
     /// Whether the tokens of `feed` exist and fit.
@@ -119,6 +121,26 @@ impl CpuModel {
     }
 }
 
+/// Buffers of work that has ended, kept for the next.
+struct Idle<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Idle<T> {
+    fn default() -> Idle<T> {
+        Idle(Mutex::default())
+    }
+}
+
+impl<T: Default> Idle<T> {
+    /// Runs `work` with buffers that outlive it.
+    fn lend<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = idle().pop().unwrap_or_default();
+        let result = work(&mut buffers);
+        idle().push(buffers);
+        result
+    }
+}
+
 impl Model for CpuModel {
     type Audio = Window;
     type Hypothesis = Hypothesis;
@@ -133,7 +155,12 @@ impl Model for CpuModel {
 
     fn encode(&self, mel: &[MelWindow<'_>]) -> Result<Vec<Arc<Window>>> {
         mel.iter()
-            .map(|window| Ok(Arc::new(self.decoder.listen(&self.cpu, &self.features(*window)?))))
+            .map(|window| {
+                self.hear(*window, |scratch| {
+                    let encoder::Scratch { features, buffers, .. } = scratch;
+                    Arc::new(self.decoder.listen(&self.cpu, features, buffers))
+                })
+            })
             .collect()
     }
 
@@ -151,7 +178,7 @@ impl Model for CpuModel {
 
     fn step(&self, batch: &mut [Feed<'_, Hypothesis>], logits: &mut Vec<f32>) -> Result<()> {
         batch.iter().try_for_each(|feed| self.check(feed))?;
-        self.with_scratch(|scratch| {
+        self.decoding.lend(|scratch| {
             self.decoder.read(&self.cpu, batch, scratch, |_, _, _| {});
             self.decoder.project(&self.cpu, batch, scratch, logits);
         });
@@ -176,7 +203,7 @@ impl Model for CpuModel {
         let per_head = tokens.len() * self.dims.n_audio_ctx;
         let mut scores = vec![0.0; heads.len() * per_head];
         let mut logits = Vec::new();
-        self.with_scratch(|scratch| {
+        self.decoding.lend(|scratch| {
             self.decoder
                 .read(&self.cpu, &mut batch, scratch, |layer, queries, window| {
                     for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {

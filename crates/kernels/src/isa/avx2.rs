@@ -194,7 +194,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
 
     #[inline(always)]
     fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I {
-        let x = [registers!(_mm256_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned)))); 2];
+        let x = [registers!(_mm256_set1_epi32(super::quad(x))); 2];
         if VNNI {
             return halves!(_mm256_dpbusd_avx_epi32, acc, codes, x);
         }

@@ -143,7 +143,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I {
-        let x = registers!(_mm512_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned))));
+        let x = registers!(_mm512_set1_epi32(super::quad(x)));
         registers!(_mm512_dpbusd_epi32(acc, codes, x))
     }
 

@@ -182,7 +182,7 @@ impl<const DOT: u8> Simd for Neon<DOT> {
 
     #[inline(always)]
     fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I {
-        let x = registers!(vdupq_n_s32(i32::from_le_bytes(x.map(i8::cast_unsigned))));
+        let x = registers!(vdupq_n_s32(super::quad(x)));
         let x = [registers!(vreinterpretq_s8_s32(x)); 4];
         match DOT {
             PLAIN => {

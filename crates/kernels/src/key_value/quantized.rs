@@ -159,7 +159,11 @@ fn codes<S: Simd>(s: S, x: S::F, steps: S::F) -> [u8; LANES] {
     let magic = s.splat(12_582_912.0);
     let mut bytes = [0; LANES];
     s.store_bytes(s.sub(s.fma(x, steps, magic), magic), &mut bytes);
-    bytes.map(|byte| byte.cast_unsigned() ^ 0x80)
+    let mut codes = [0; LANES];
+    for i in 0..LANES {
+        codes[i] = bytes[i].cast_unsigned() ^ 0x80;
+    }
+    codes
 }
 
 #[inline(always)]

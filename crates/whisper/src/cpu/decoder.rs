@@ -58,12 +58,11 @@ impl Decoder {
     }
 
     /// The cross-attention keys and values of every block over `features` `[frames, width]`.
-    pub(super) fn listen(&self, cpu: &Cpu, features: &[f32]) -> Window {
-        let mut buffers = Buffers::default();
+    pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], buffers: &mut Buffers) -> Window {
         let blocks = self
             .blocks
             .iter()
-            .map(|(_, cross, _)| cross.listen(cpu, features, self.n_heads, &mut buffers));
+            .map(|(_, cross, _)| cross.listen(cpu, features, self.n_heads, buffers));
         Window {
             blocks: blocks.collect(),
         }

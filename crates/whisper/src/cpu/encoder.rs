@@ -2,7 +2,7 @@
 
 use kernels::{Cpu, KeyValue, Rows, Then, attention};
 
-use super::block::{Buffers, FeedForward, SelfAttention};
+use super::block::{Buffers, FeedForward, SelfAttention, resized};
 use super::layers::{LayerNorm, Linear, Loader};
 use crate::Result;
 use crate::model::{Dims, MelWindow, sinusoids};
@@ -18,6 +18,20 @@ pub(super) struct Encoder {
     positions: Vec<f32>,
     blocks: Vec<(SelfAttention, FeedForward)>,
     norm: LayerNorm,
+}
+
+/// Activations of a window, kept for the next one: a system hands out fresh pages slower than they are computed.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// `[3000 + 2, n_mels]`.
+    padded: Vec<f32>,
+    /// `[3000 + 2, width]`.
+    halfway: Vec<f32>,
+    /// `[n_frames, width]`.
+    x: Vec<f32>,
+    /// `[n_frames, width]`.
+    pub(super) features: Vec<f32>,
+    pub(super) buffers: Buffers,
 }
 
 impl Encoder {
@@ -45,45 +59,46 @@ impl Encoder {
         })
     }
 
-    /// `[n_frames, width]`. A window shorter than 30 s is followed by zeros; `mel` has `n_mels` bands (checked above).
-    pub(super) fn features(&self, cpu: &Cpu, mel: MelWindow<'_>) -> Vec<f32> {
-        let mut x = self.convolve(cpu, mel);
+    /// Leaves the features `[n_frames, width]` in `scratch`. A window shorter than 30 s is followed by zeros; `mel` has `n_mels`
+    /// bands (checked above).
+    pub(super) fn hear(&self, cpu: &Cpu, mel: MelWindow<'_>, scratch: &mut Scratch) {
+        self.convolve(cpu, mel, scratch);
+        let Scratch {
+            x, features, buffers, ..
+        } = scratch;
         for (x, position) in x.iter_mut().zip(&self.positions) {
             *x += position;
         }
-
-        let mut buffers = Buffers::default();
         for (self_attention, feed_forward) in &self.blocks {
-            self_attention.forward(cpu, &mut x, &mut buffers, |query, key, value, mixed| {
+            self_attention.forward(cpu, x, buffers, |query, key, value, mixed| {
                 let frames = KeyValue::whole(cpu, self.n_heads, self.width / self.n_heads, key, value);
                 attention(cpu, query, &frames, false, mixed);
             });
-            feed_forward.forward(cpu, &mut x, &mut buffers);
+            feed_forward.forward(cpu, x, buffers);
         }
-
-        let mut features = vec![0.0; x.len()];
-        self.norm.forward(cpu, &x, &mut features);
-        features
+        self.norm.forward(cpu, x, resized(features, x.len()));
     }
 
     /// Two convolutions over three frames, the second of stride 2, each with GELU. With a frame of zeros at either end,
     /// the three frames of an output lie side by side: a convolution is a linear layer over rows that overlap.
-    fn convolve(&self, cpu: &Cpu, mel: MelWindow<'_>) -> Vec<f32> {
+    fn convolve(&self, cpu: &Cpu, mel: MelWindow<'_>, scratch: &mut Scratch) {
         let (n_mels, width, n_mel_frames) = (self.n_mels, self.width, 2 * self.n_frames);
+        let Scratch { padded, halfway, x, .. } = scratch;
 
-        let mut padded = vec![0.0; (n_mel_frames + 2) * n_mels];
+        let padded = resized(padded, (n_mel_frames + 2) * n_mels);
         let heard = mel.values.len().min(n_mel_frames * n_mels);
         padded[n_mels..][..heard].copy_from_slice(&mel.values[..heard]);
+        padded[n_mels + heard..].fill(0.0);
 
-        let mut halfway = vec![0.0; (n_mel_frames + 2) * width];
+        // Nothing is ever written to the frames at its ends.
+        let halfway = resized(halfway, (n_mel_frames + 2) * width);
         let inner = width..(n_mel_frames + 1) * width;
-        let rows = Rows::strided(&padded, n_mel_frames, 3 * n_mels, n_mels);
+        let rows = Rows::strided(padded, n_mel_frames, 3 * n_mels, n_mels);
         self.conv1.forward(cpu, rows, Then::Gelu, &mut halfway[inner]);
 
-        let mut x = vec![0.0; self.n_frames * width];
-        let rows = Rows::strided(&halfway, self.n_frames, 3 * width, 2 * width);
-        self.conv2.forward(cpu, rows, Then::Gelu, &mut x);
-        x
+        let rows = Rows::strided(halfway, self.n_frames, 3 * width, 2 * width);
+        self.conv2
+            .forward(cpu, rows, Then::Gelu, resized(x, self.n_frames * width));
     }
 
     pub(super) fn bytes(&self) -> usize {

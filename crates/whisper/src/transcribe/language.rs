@@ -40,8 +40,13 @@ pub(super) fn detect<M: Model>(
 ) -> Result<Detection> {
     let n_frames = encoder.mel.content_frames();
     let mut look = |from: usize| {
-        // Where the recording is shorter its silence follows, as in mlx_whisper.
-        let audio = encoder.encode_one(from..from + MEL_FRAMES)?;
+        let end = match options.compat {
+            // Where the recording is shorter, silence follows.
+            Compat::Mlx => from + MEL_FRAMES,
+            // What is decoded next: encoded once for both.
+            Compat::OpenAi => (from + MEL_FRAMES).min(n_frames),
+        };
+        let audio = encoder.encode_one(from..end)?;
         detect::language_probabilities(encoder.model, &tokenizer, &audio)
     };
     let mut sums = look(0)?;

@@ -578,10 +578,14 @@ fn the_language_is_heard_in_the_first_thirty_seconds() {
                 ]
             );
         }
-        // A shorter one sounds different: silence follows it when it is detected, zeros when it is decoded.
+        // To mlx_whisper a shorter one sounds different: silence follows when it is detected, zeros when it is decoded.
         let model = hearing(51865, vec![("de", 0.9)]);
         run(&model, 20.0, &greedy(compat));
-        assert_eq!(model.seen.lock().unwrap().encoded, [3000, 2000]);
+        let expected: &[usize] = match compat {
+            Compat::Mlx => &[3000, 2000],
+            Compat::OpenAi => &[2000],
+        };
+        assert_eq!(model.seen.lock().unwrap().encoded, expected);
     }
 }
 
