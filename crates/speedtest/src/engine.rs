@@ -194,10 +194,7 @@ fn open(origin: Origin<'_>) -> anyhow::Result<(String, Checkpoint)> {
     match origin {
         Origin::Bundled => {
             let bundled = BUNDLED.context("this program was built without the bundled model")?;
-            Ok((
-                "bundled".into(),
-                Checkpoint::from_bytes("bundled", bundled.config, bundled.weights)?,
-            ))
+            Ok(("bundled".into(), bundled.open()?))
         }
         Origin::Folder(folder) => Ok((folder.display().to_string(), Checkpoint::open(folder)?)),
         Origin::Snapshot(snapshot) => Ok((snapshot.repo.to_string(), Checkpoint::open(&snapshot.dir)?)),

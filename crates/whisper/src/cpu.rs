@@ -82,7 +82,7 @@ impl CpuModel {
     ///
     /// [`Error::Request`] where the window does not fit the model.
     pub fn features(&self, mel: MelWindow<'_>) -> Result<Vec<f32>> {
-        self.hear(mel, |scratch| scratch.features.clone())
+        self.hear(mel, |scratch| scratch.x.clone())
     }
 
     /// Encodes one window, and looks at it.
@@ -157,8 +157,8 @@ impl Model for CpuModel {
         mel.iter()
             .map(|window| {
                 self.hear(*window, |scratch| {
-                    let encoder::Scratch { features, buffers, .. } = scratch;
-                    Arc::new(self.decoder.listen(&self.cpu, features, buffers))
+                    let encoder::Scratch { x, buffers, .. } = scratch;
+                    Arc::new(self.decoder.listen(&self.cpu, x, buffers))
                 })
             })
             .collect()

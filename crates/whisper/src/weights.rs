@@ -26,6 +26,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use config::{Config, MAX_CONFIG_BYTES, Quantization};
@@ -156,11 +157,17 @@ impl Checkpoint {
     /// # Errors
     /// As for [`Checkpoint::open`].
     pub fn from_bytes(name: &str, config: &[u8], weights: impl Into<Cow<'static, [u8]>>) -> Result<Checkpoint> {
-        let config = Config::parse(config).map_err(|problem| Error::Checkpoint {
-            path: Path::new(name).join("config.json"),
-            problem,
-        })?;
-        Checkpoint::new(&config, Tensors::from_bytes(name, weights)?)
+        Checkpoint::new(&named_config(name, config)?, Tensors::from_bytes(name, weights)?)
+    }
+
+    /// The same for weights that are the bytes `weights` of a file, such as the program's own: read from there they take no
+    /// memory but the network's.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::open`].
+    pub fn from_part_of_file(name: &str, config: &[u8], file: File, weights: Range<u64>) -> Result<Checkpoint> {
+        let tensors = Tensors::from_part_of_file(name, file, weights)?;
+        Checkpoint::new(&named_config(name, config)?, tensors)
     }
 
     fn new(config: &Config, tensors: Tensors) -> Result<Checkpoint> {
@@ -343,6 +350,13 @@ impl Dense<'_> {
         self.float.widen(self.bytes, &mut values);
         values
     }
+}
+
+fn named_config(name: &str, json: &[u8]) -> Result<Config> {
+    Config::parse(json).map_err(|problem| Error::Checkpoint {
+        path: Path::new(name).join("config.json"),
+        problem,
+    })
 }
 
 /// At most one byte more than a config may have, so that its size is judged where all of it is.

@@ -9,11 +9,11 @@ use crate::Result;
 /// Activations within a block, kept from one to the next: `[rows, width]`, `hidden` `[rows, 4 * width]`.
 #[derive(Default)]
 pub(super) struct Buffers {
-    normed: Vec<f32>,
+    pub(super) normed: Vec<f32>,
     query: Vec<f32>,
     key: Vec<f32>,
     value: Vec<f32>,
-    hidden: Vec<f32>,
+    pub(super) hidden: Vec<f32>,
 }
 
 /// Attention of a sequence to itself.

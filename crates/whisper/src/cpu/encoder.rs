@@ -23,14 +23,10 @@ pub(super) struct Encoder {
 /// Activations of a window, kept for the next one: a system hands out fresh pages slower than they are computed.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// `[3000 + 2, n_mels]`.
+    /// `[2 * n_frames + 2, n_mels]`.
     padded: Vec<f32>,
-    /// `[3000 + 2, width]`.
-    halfway: Vec<f32>,
-    /// `[n_frames, width]`.
-    x: Vec<f32>,
-    /// `[n_frames, width]`.
-    pub(super) features: Vec<f32>,
+    /// `[n_frames, width]`; in the end the features.
+    pub(super) x: Vec<f32>,
     pub(super) buffers: Buffers,
 }
 
@@ -59,13 +55,11 @@ impl Encoder {
         })
     }
 
-    /// Leaves the features `[n_frames, width]` in `scratch`. A window shorter than 30 s is followed by zeros; `mel` has `n_mels`
+    /// Leaves the features `[n_frames, width]` in `scratch.x`. A window shorter than 30 s is followed by zeros; `mel` has `n_mels`
     /// bands (checked above).
     pub(super) fn hear(&self, cpu: &Cpu, mel: MelWindow<'_>, scratch: &mut Scratch) {
         self.convolve(cpu, mel, scratch);
-        let Scratch {
-            x, features, buffers, ..
-        } = scratch;
+        let Scratch { x, buffers, .. } = scratch;
         for (x, position) in x.iter_mut().zip(&self.positions) {
             *x += position;
         }
@@ -76,23 +70,27 @@ impl Encoder {
             });
             feed_forward.forward(cpu, x, buffers);
         }
-        self.norm.forward(cpu, x, resized(features, x.len()));
+        let Buffers { normed, .. } = buffers;
+        self.norm.forward(cpu, x, resized(normed, x.len()));
+        std::mem::swap(x, normed);
     }
 
     /// Two convolutions over three frames, the second of stride 2, each with GELU. With a frame of zeros at either end,
     /// the three frames of an output lie side by side: a convolution is a linear layer over rows that overlap.
     fn convolve(&self, cpu: &Cpu, mel: MelWindow<'_>, scratch: &mut Scratch) {
         let (n_mels, width, n_mel_frames) = (self.n_mels, self.width, 2 * self.n_frames);
-        let Scratch { padded, halfway, x, .. } = scratch;
+        let Scratch { padded, x, buffers } = scratch;
 
         let padded = resized(padded, (n_mel_frames + 2) * n_mels);
         let heard = mel.values.len().min(n_mel_frames * n_mels);
         padded[n_mels..][..heard].copy_from_slice(&mel.values[..heard]);
         padded[n_mels + heard..].fill(0.0);
 
-        // Nothing is ever written to the frames at its ends.
-        let halfway = resized(halfway, (n_mel_frames + 2) * width);
+        let halfway = resized(&mut buffers.hidden, 4 * self.n_frames * width);
+        let halfway = &mut halfway[..(n_mel_frames + 2) * width];
         let inner = width..(n_mel_frames + 1) * width;
+        halfway[..inner.start].fill(0.0);
+        halfway[inner.end..].fill(0.0);
         let rows = Rows::strided(padded, n_mel_frames, 3 * n_mels, n_mels);
         self.conv1.forward(cpu, rows, Then::Gelu, &mut halfway[inner]);
 

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A file of weights, or weights inside the program. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// An open file and its length.
-    File(Arc<File>, u64),
+    /// A part of an open file.
+    File(Arc<File>, Range<u64>),
     /// The bytes themselves.
     Memory(Arc<Cow<'static, [u8]>>),
 }
@@ -23,13 +24,17 @@ impl Source {
         }
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Ok(Source::File(Arc::new(file), len))
+        Ok(Source::part_of(file, 0..len))
+    }
+
+    pub(super) fn part_of(file: File, part: Range<u64>) -> Source {
+        Source::File(Arc::new(file), part)
     }
 
     /// Bytes in all.
     pub(super) fn len(&self) -> u64 {
         match self {
-            Source::File(_, len) => *len,
+            Source::File(_, part) => part.end - part.start,
             Source::Memory(bytes) => bytes.len() as u64,
         }
     }
@@ -49,10 +54,15 @@ impl Source {
 
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
-            #[cfg(unix)]
-            Source::File(file, _) => std::os::unix::fs::FileExt::read_at(&**file, out, offset),
-            #[cfg(windows)]
-            Source::File(file, _) => std::os::windows::fs::FileExt::seek_read(&**file, out, offset),
+            Source::File(file, part) => {
+                let left = self.len().saturating_sub(offset).min(out.len() as u64);
+                let out = &mut out[..usize::try_from(left).unwrap_or(usize::MAX)];
+                let at = part.start.saturating_add(offset);
+                #[cfg(unix)]
+                return std::os::unix::fs::FileExt::read_at(&**file, out, at);
+                #[cfg(windows)]
+                return std::os::windows::fs::FileExt::seek_read(&**file, out, at);
+            }
             Source::Memory(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
                 (&bytes[start..]).read(out)

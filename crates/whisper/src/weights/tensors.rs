@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +50,14 @@ impl Tensors {
     /// As for [`Tensors::open`].
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Tensors> {
         Tensors::index(Path::new(name), Source::Memory(Arc::new(bytes.into())))
+    }
+
+    /// The same for bytes within a file; `name` stands for the path in errors.
+    ///
+    /// # Errors
+    /// As for [`Tensors::open`].
+    pub fn from_part_of_file(name: &str, file: File, bytes: Range<u64>) -> Result<Tensors> {
+        Tensors::index(Path::new(name), Source::part_of(file, bytes))
     }
 
     fn index(path: &Path, source: Source) -> Result<Tensors> {
