@@ -1,4 +1,4 @@
-"""A dense MLX folder as a file of whisper.cpp: called by make-models.sh.
+"""A dense MLX folder as a file of whisper.cpp: called by make-models.sh, and by make-synthetic-models.py in parts.
 
     mlx-to-ggml.py MLX-FOLDER f16|q8_0|q4_0 OUT.bin
 
@@ -23,33 +23,46 @@ QUANTIZED = {"q4_0": (2, 2002), "q8_0": (8, 2007)}
 def main(folder: Path, form: str, out: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     assert "quantization" not in config, f"{folder}: expected a dense checkpoint"
-    tensors = dict(openai(read_safetensors(folder / "weights.safetensors"), config))
-    kind, file_kind = QUANTIZED.get(form, (F16, F16))
     with out.open("wb") as file:
-        names = ["n_vocab", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer"]
-        names += ["n_text_ctx", "n_text_state", "n_text_head", "n_text_layer", "n_mels"]
-        file.write(struct.pack("<12i", 0x67676D6C, *(config[name] for name in names), file_kind))
-        filters = mel_filters(config["n_mels"])
-        file.write(struct.pack("<2i", *filters.shape) + filters.astype("<f4").tobytes())
-        words = vocabulary(config["n_vocab"])
-        file.write(struct.pack("<i", len(words)))
-        for word in words:
-            file.write(struct.pack("<i", len(word)) + word)
-        for name, array in tensors.items():
-            write_tensor(file, name, array, form if kind != F16 else None)
+        write_head(file, config, form)
+        for name, array in read_safetensors(folder / "weights.safetensors").items():
+            if name != "alignment_heads":
+                write_tensor(file, name, array, form)
 
 
-def write_tensor(file, name: str, array: np.ndarray, form: str | None) -> None:
+def write_head(file, config: dict, form: str) -> None:
+    """All that comes before the tensors of the checkpoint: sizes, filters, words, the encoder's positions."""
+    names = ["n_vocab", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer"]
+    names += ["n_text_ctx", "n_text_state", "n_text_head", "n_text_layer", "n_mels"]
+    _, file_kind = QUANTIZED.get(form, (F16, F16))
+    file.write(struct.pack("<12i", 0x67676D6C, *(config[name] for name in names), file_kind))
+    filters = mel_filters(config["n_mels"])
+    file.write(struct.pack("<2i", *filters.shape) + filters.astype("<f4").tobytes())
+    words = vocabulary(config["n_vocab"])
+    file.write(struct.pack("<i", len(words)))
+    for word in words:
+        file.write(struct.pack("<i", len(word)) + word)
+    write_tensor(file, "encoder.positional_embedding", sinusoids(config["n_audio_ctx"], config["n_audio_state"]), form)
+
+
+def write_tensor(file, name: str, array: np.ndarray, form: str) -> None:
+    """A tensor of MLX, under OpenAI's name and in its shape."""
+    name = name.replace(".mlp1.", ".mlp.0.").replace(".mlp2.", ".mlp.2.")
+    if name.startswith("encoder.conv"):
+        array = array.transpose(0, 2, 1) if name.endswith("weight") else array[:, None]
     # Vectors, biases of convolutions [n, 1] and positions stay in float32, kernels [out, in, 3] in float16.
     small = array.ndim < 2 or array.shape[-1] == 1 or name.endswith("positional_embedding")
     if small:
-        kind, data = F32, array.astype("<f4").tobytes()
-    elif form and array.ndim == 2:
-        kind, data = QUANTIZED[form][0], quantize(form, array.astype(np.float32))
+        kind, data = F32, [array.astype("<f4").tobytes()]
+    elif form in QUANTIZED and array.ndim == 2:
+        # In parts: what it needs on the way is several times the matrix.
+        parts = (array[at : at + 4096] for at in range(0, len(array), 4096))
+        kind, data = QUANTIZED[form][0], (quantize(form, part.astype(np.float32)) for part in parts)
     else:
-        kind, data = F16, array.astype("<f2").tobytes()
+        kind, data = F16, [array.astype("<f2").tobytes()]
     file.write(struct.pack("<3i", array.ndim, len(name), kind))
-    file.write(struct.pack(f"<{array.ndim}i", *reversed(array.shape)) + name.encode() + data)
+    file.write(struct.pack(f"<{array.ndim}i", *reversed(array.shape)) + name.encode())
+    file.writelines(data)
 
 
 def quantize(form: str, array: np.ndarray) -> bytes:
@@ -81,17 +94,6 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
-def openai(tensors: dict[str, np.ndarray], config: dict):
-    """Every tensor under OpenAI's name and in its shape."""
-    yield "encoder.positional_embedding", sinusoids(config["n_audio_ctx"], config["n_audio_state"])
-    for name, array in tensors.items():
-        if name == "alignment_heads":
-            continue
-        if name.startswith("encoder.conv"):
-            array = array.transpose(0, 2, 1) if name.endswith("weight") else array[:, None]
-        yield name.replace(".mlp1.", ".mlp.0.").replace(".mlp2.", ".mlp.2."), array
-
-
 def sinusoids(length: int, channels: int) -> np.ndarray:
     step = np.log(10000) / (channels // 2 - 1)
     angles = np.arange(length)[:, None] * np.exp(-step * np.arange(channels // 2))[None]
@@ -119,4 +121,5 @@ def vocabulary(n_vocab: int) -> list[bytes]:
     return [base64.b64decode(line.split()[0]) for line in lines if line]
 
 
-main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -37,7 +37,7 @@ def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
     else:
         print(f"no {dev / LONG}: eleven seconds only, no word error rates", file=sys.stderr)
     (folder / "results").mkdir(exist_ok=True)
-    text = heading(folder)
+    text = heading()
     for model in ["tiny.en", "base"]:
         rows = {row: weights for row in sorted(os.listdir(folder / "rows")) if (weights := weights_of(folder, model, row))}
         if not rows:
@@ -198,13 +198,24 @@ def verdict(row: str, rival: str, rates: dict[str, float]) -> str:
 
 def one_round(folder: str, model: str, rows: dict[str, str], options: list[str], peak: str) -> None:
     """Prints results, what part of the processors others took meanwhile, and the peak in GFLOP/s."""
-    busy, began = busy_seconds(), time.monotonic()
-    results = benchmark(Path(folder), model, rows, options)
-    own = resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy, elapsed = busy_seconds() - busy, time.monotonic() - began
-    others = max(0, busy - own.ru_utime - own.ru_stime) / (elapsed * os.cpu_count())
-    reached = float(subprocess.run([peak, str(THREADS)], stdout=subprocess.PIPE, text=True).stdout)
+    results, others, (reached, _) = watched(lambda: benchmark(Path(folder), model, rows, options), peak)
     print(json.dumps({"results": results, "others": others, "peak": reached}))
+
+
+def watched(work, peak: str):
+    """What `work` gives, what part of the processors others took meanwhile, and the peaks after it, in GFLOP/s and GOP/s."""
+    busy, own, began = busy_seconds(), children_seconds(), time.monotonic()
+    results = work()
+    busy, own, elapsed = busy_seconds() - busy, children_seconds() - own, time.monotonic() - began
+    others = max(0, busy - own) / (elapsed * os.cpu_count())
+    reached = subprocess.run([peak, str(THREADS)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return results, others, tuple(map(float, reached.split()))
+
+
+def children_seconds() -> float:
+    """Of the processes started from here, those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def busy_seconds() -> float:
@@ -213,15 +224,20 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def heading(folder: Path) -> str:
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()).group(1)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+def heading() -> str:
     return (
         "# Against rivals\n\n"
-        f"Written by `benches/rivals.sh` on {date.today()}, of commit {commit}, on {cpu}, {os.cpu_count()} cores, {THREADS} threads each.\n"
+        f"Written by `benches/rivals.sh` on {occasion()}\n"
         "Times are medians of warm calls on samples in memory: no start of a process, no loading, no decoding of audio. All greedy, at\n"
         "temperature 0. WER: of the English development recordings. Ratios of one table compare; times of two tables do not.\n\n"
     )
+
+
+def occasion() -> str:
+    """Date, commit and machine."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()).group(1)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return f"{date.today()}, of commit {commit}, on {cpu}, {os.cpu_count()} cores, {THREADS} threads each."
 
 
 if __name__ == "__main__":
