@@ -27,7 +27,7 @@ shift
 
 # Build tools, of these versions, apart from those of the system.
 tools() {
-    [ -x "$dir/tools/bin/uv" ] && return
+    "$dir/tools/bin/python" -c "import soundfile" 2> /dev/null && return
     python3 -m venv "$dir/tools"
     "$dir/tools/bin/python" -m pip --quiet --disable-pip-version-check install uv==0.13.9 cmake==4.4.4 ninja==1.13.2 \
         numpy==2.4.6 soundfile==0.13.1
