@@ -178,6 +178,7 @@ impl Child {
                 format_args!("it has spoken before {kind:?} was asked"),
             ));
         }
+        self.group.go_on();
         let asked = Instant::now();
         let written = self
             .requests
@@ -188,7 +189,10 @@ impl Child {
         }
         match self.replies.recv_timeout(limit) {
             Ok(Line { at, content }) => match content {
-                Content::Whole(line) => Ok((parse(&line, kind)?, at.duration_since(asked))),
+                Content::Whole(line) => {
+                    self.group.pause();
+                    Ok((parse(&line, kind)?, at.duration_since(asked)))
+                }
                 Content::TooLong => Err(Failure::new(
                     FailureKind::Protocol,
                     format_args!("its reply to {kind:?} is a line longer than {} MiB", MAX_LINE >> 20),
@@ -226,6 +230,7 @@ impl Child {
 
     /// Says goodbye, and kills what is left after the time limit.
     pub(crate) fn end(mut self, limit: Duration) {
+        self.group.go_on();
         if let (Some(mut pipe), Ok(line)) = (self.requests.take(), encode(&Request::Bye)) {
             let _ = pipe.write_all(&line).and_then(|()| pipe.write_all(b"\n"));
         }
@@ -241,6 +246,14 @@ impl Drop for Child {
 
 /// SIGKILL, which a process never sends itself.
 const KILL: i32 = 9;
+
+/// SIGSTOP and SIGCONT, which the systems number differently.
+#[cfg(unix)]
+const STOP_AND_CONTINUE: [i32; 2] = if cfg!(any(target_os = "linux", target_os = "android")) {
+    [19, 18]
+} else {
+    [17, 19]
+};
 
 #[cfg(unix)]
 fn signal(status: ExitStatus) -> Option<i32> {
@@ -271,6 +284,18 @@ impl Group {
                 let _ = lock(&held).start_kill();
             }),
         }
+    }
+
+    /// Stops it until it is asked again: idle threads of some implementations spin, and would take the others' processors.
+    /// (Should we be killed, the system wakes and ends a group that nobody waits for.)
+    fn pause(&self) {
+        #[cfg(unix)]
+        let _ = lock(&self.child).signal(STOP_AND_CONTINUE[0]); // who is gone does not spin
+    }
+
+    fn go_on(&self) {
+        #[cfg(unix)]
+        let _ = lock(&self.child).signal(STOP_AND_CONTINUE[1]);
     }
 
     /// Kills whoever is left, and waits for the leader.
