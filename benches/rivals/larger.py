@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import rounds
+from floor import floor
 from rounds import OTHERS, PEAK, PROGRAM, THREADS
 
 RECORDING = "samples/jfk.flac"  # one window
@@ -133,17 +134,6 @@ def whole(model: Path, windows: int, steps: int) -> int:
     if steps < 200 * windows:
         sys.exit(f"{model}: expected more than 200 steps a window, found {steps} in {windows}")
     return steps
-
-
-def floor(config: dict, flops: float, int8_ops: float) -> float:
-    """Seconds of a window at the peaks (in billions): attention in bfloat16, which has twice the peak of float32, all else in
-    integer dots. A product and a sum count as two."""
-    d, frames = config["n_audio_state"], config["n_audio_ctx"]
-    linear = config["n_audio_layer"] * 24 * d**2 * frames
-    attention = config["n_audio_layer"] * 4 * frames**2 * d
-    convolutions = 6 * config["n_mels"] * d * 2 * frames + 6 * d**2 * frames
-    cross = config["n_text_layer"] * 4 * d**2 * frames
-    return (linear + convolutions + cross) / (int8_ops * 1e9) + attention / (2 * flops * 1e9)
 
 
 def middle(results: list[dict], key: str) -> float:

@@ -222,7 +222,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `acc + codes . x`, exactly: each lane its four products of unsigned codes with the same four signed numbers.
     fn dot(self, acc: Self::I, codes: Self::Codes, x: &[i8; 4]) -> Self::I;
     fn to_floats(self, sums: Self::I) -> Self::F;
-    /// Whole numbers within -127..=127.
+    /// Whole numbers within -128..=127.
     fn store_bytes(self, v: Self::F, to: &mut [i8; LANES]);
 
     /// Whether [`Simd::multiply`] wants codes of 8 bits arranged as well, so that none are read from where they are stored.

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 
 use crate::codes::{self, CodeLine, RUN, pack_panel};
 use crate::cpu::{Cpu, SharedMut};
-use crate::isa::LANES;
+use crate::isa::{LANES, Op, Simd};
 use crate::scratch::Line;
 use crate::tile::QUAD;
 
@@ -218,7 +218,6 @@ impl Weights {
     /// # Panics
     /// As for [`Weights::dense`].
     pub fn quantized(cpu: &Cpu, float: Float, outputs: usize, inputs: usize, bytes: &[u8]) -> Self {
-        const GROUP: usize = 64;
         let expected = outputs.checked_mul(inputs).and_then(|n| n.checked_mul(float.bytes()));
         assert_eq!(
             Some(bytes.len()),
@@ -231,32 +230,21 @@ impl Weights {
         let mut lines = vec![CodeLine::ZERO; n_panels * panel_lines];
         let (mut scales, mut biases) = (vec![Line::ZERO; n_panels * groups], vec![Line::ZERO; n_panels * groups]);
         let (all_scales, all_biases) = (SharedMut::new(&mut scales), SharedMut::new(&mut biases));
+        let row_bytes = inputs * float.bytes();
         let pack = |panel: usize, lines: &mut [CodeLine]| {
             // SAFETY: each panel is packed by one task.
             let scales = unsafe { all_scales.slice(panel * groups, groups) };
             // SAFETY: as above.
             let biases = unsafe { all_biases.slice(panel * groups, groups) };
             for lane in 0..LANES.min(outputs - panel * LANES) {
-                let row = (panel * LANES + lane) * inputs;
-                for (group, runs) in lines.as_chunks_mut::<{ GROUP / QUAD }>().0.iter_mut().enumerate() {
-                    let columns = group * GROUP..inputs.min((group + 1) * GROUP);
-                    let mut values = [0.0; GROUP];
-                    let values = &mut values[..columns.len()];
-                    for (value, column) in values.iter_mut().zip(columns) {
-                        *value = float.read(bytes, row + column);
-                    }
-                    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-                    let scale = (values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - least) / 255.0;
-                    let steps = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                    let mut codes = [0; GROUP];
-                    for (code, value) in codes.iter_mut().zip(values) {
-                        *code = ((*value - least) * steps).round_ties_even() as u8;
-                    }
-                    (scales[group].0[lane], biases[group].0[lane]) = (scale, least);
-                    for (codes, run) in codes.as_chunks().0.iter().zip(runs.as_chunks_mut::<8>().0) {
-                        codes::pack::<8>(codes, lane, run);
-                    }
-                }
+                cpu.isa().run(QuantizeRow {
+                    float,
+                    row: &bytes[(panel * LANES + lane) * row_bytes..][..row_bytes],
+                    lane,
+                    lines: lines.as_chunks_mut().0,
+                    scales,
+                    biases,
+                });
             }
         };
         if !lines.is_empty() {
@@ -326,6 +314,89 @@ impl Weights {
             }
         }
     }
+}
+
+/// Inputs that share a scale where we choose.
+const GROUP: usize = 64;
+
+/// A dense row as codes of 8 bits, in its lane of a panel.
+struct QuantizeRow<'a> {
+    float: Float,
+    row: &'a [u8],
+    lane: usize,
+    /// `[group]`, zeros.
+    lines: &'a mut [[CodeLine; GROUP / QUAD]],
+    scales: &'a mut [Line],
+    biases: &'a mut [Line],
+}
+
+impl Op for QuantizeRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let groups = self.row.chunks(GROUP * self.float.bytes());
+        for ((bytes, to), i) in groups.zip(self.lines).zip(0..) {
+            let values = widen_group(s, self.float, bytes);
+            let (zero, first) = (s.splat(0.0), s.load(&values[0]));
+            let (mut greatest, mut below) = (first, s.sub(zero, first));
+            for line in &values {
+                let line = s.load(line);
+                greatest = s.max(line, greatest);
+                below = s.max(s.sub(zero, line), below);
+            }
+            let least = -s.greatest(below);
+            let scale = (s.greatest(greatest) - least) / 255.0;
+            // Below this its inverse may be no number.
+            let steps = if scale > 1e-30 { 1.0 / scale } else { 0.0 };
+            (self.scales[i].0[self.lane], self.biases[i].0[self.lane]) = (scale, least);
+
+            // At the size of `magic` floats are whole numbers: adding it rounds, half to even.
+            let (least, steps, magic) = (s.splat(least), s.splat(steps), s.splat(12_582_912.0));
+            let mut codes = [0; GROUP];
+            for (line, codes) in values.iter().zip(codes.as_chunks_mut::<LANES>().0) {
+                let whole = s.sub(s.add(s.mul(s.sub(s.load(line), least), steps), magic), magic);
+                let mut bytes = [0; LANES];
+                s.store_bytes(s.sub(whole, s.splat(128.0)), &mut bytes);
+                for lane in 0..LANES {
+                    codes[lane] = bytes[lane].cast_unsigned() ^ 0x80;
+                }
+            }
+            let n_codes = bytes.len() / self.float.bytes();
+            codes[n_codes..].fill(0);
+            for (codes, run) in codes.as_chunks().0.iter().zip(to.as_chunks_mut::<8>().0) {
+                codes::pack::<8>(codes, self.lane, run);
+            }
+        }
+    }
+}
+
+/// The numbers of a group; where it has fewer than [`GROUP`], the first again and again.
+#[inline(always)]
+fn widen_group<S: Simd>(s: S, float: Float, bytes: &[u8]) -> [[f32; LANES]; GROUP / LANES] {
+    let mut values = [[float.read(bytes, 0); LANES]; GROUP / LANES];
+    for (bytes, values) in bytes.chunks(LANES * float.bytes()).zip(&mut values) {
+        let mut bits = [0; LANES];
+        match float {
+            Float::F16 | Float::Bf16 if bytes.len() == LANES * 2 => {
+                for (bits, bytes) in bits.iter_mut().zip(bytes.as_chunks().0) {
+                    *bits = u16::from_le_bytes(*bytes);
+                }
+                let wide = if float == Float::F16 {
+                    s.load_f16(&bits)
+                } else {
+                    s.load_bf16(&bits)
+                };
+                s.store(wide, values);
+            }
+            _ => {
+                for (i, value) in values[..bytes.len() / float.bytes()].iter_mut().enumerate() {
+                    *value = float.read(bytes, i);
+                }
+            }
+        }
+    }
+    values
 }
 
 fn element<const N: usize>(bytes: &[u8], i: usize) -> [u8; N] {

@@ -116,6 +116,35 @@ fn quantized_rows_are_within_half_a_scale() {
 }
 
 #[test]
+fn quantized_rows_are_the_same_from_any_float_on_every_instruction_set() {
+    let mut random = Random(4);
+    for (n, k) in [(1, 1), (17, 64), (20, 333)] {
+        let halves: Vec<f16> = random.numbers(n * k).into_iter().map(f16::from_f32).collect();
+        let brains: Vec<bf16> = halves.iter().map(|v| bf16::from_f32(v.to_f32())).collect();
+        let bytes_of = |values: Vec<f32>| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let cases = [
+            (
+                Float::F16,
+                halves.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                bytes_of(halves.iter().map(|v| v.to_f32()).collect()),
+            ),
+            (
+                Float::Bf16,
+                brains.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
+                bytes_of(brains.iter().map(|v| v.to_f32()).collect()),
+            ),
+        ];
+        for (float, bytes, wide) in cases {
+            let expected = all_rows(&Weights::quantized(&cpu(), Float::F32, n, k, &wide));
+            for isa in Isa::available() {
+                let found = all_rows(&Weights::quantized(&Cpu::with(isa, 2), float, n, k, &bytes));
+                assert_eq!(found, expected, "{float:?} [{n}, {k}] on {isa:?}");
+            }
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "bytes of 4-bit codes [2, 64]")]
 fn wrong_lengths_panic() {
     Weights::affine(&cpu(), 4, 64, 2, 64, &[0; 63], &[0.0; 2], &[0.0; 2]);
