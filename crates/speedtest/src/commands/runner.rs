@@ -7,6 +7,7 @@ use clap::Args;
 use super::Outcome;
 use crate::cli::Compute;
 use crate::implementations;
+use crate::tuning::Way;
 
 /// Serve the protocol of runners: for this program's own engine, or for a program of an implementation
 #[derive(Args, Debug)]
@@ -23,13 +24,16 @@ pub(crate) struct RunnerArgs {
     /// What this program's own engine runs on: cpu or mlx
     #[arg(long, default_value = "cpu", value_parser = ["cpu", "mlx"], value_name = "DEVICE", conflicts_with = "id")]
     device: String,
+    /// How MLX computes [default: as `benchmark --tune` has found best for the model]
+    #[arg(long, value_enum, value_name = "WAY", conflicts_with = "id")]
+    way: Option<Way>,
 }
 
 /// Serves until it is told to leave.
 pub(super) fn run(args: &RunnerArgs) -> anyhow::Result<Outcome> {
     match (&args.id, &args.program) {
         (Some(id), Some(program)) => implementations::serve_for(id, program.clone())?,
-        _ => implementations::serve(args.compute, args.device == "mlx")?,
+        _ => implementations::serve(args.compute, args.device == "mlx", args.way)?,
     }
     Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! This program's own engine, measured like any other: a child that speaks the protocol.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,10 +17,11 @@ use super::process::Start;
 use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request};
 use super::runner;
 use crate::cli::{Compute, ComputeArgs};
-use crate::device;
+use crate::device::{self, Device};
 use crate::engine::{Engine, Network, Origin};
 use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
 use crate::model_names::{self, Source};
+use crate::tuning::Way;
 
 /// The engine inside this program.
 pub(crate) struct Native;
@@ -99,6 +101,9 @@ impl Implementation for NativeMlx {
         if device::enabled().is_none() {
             return Err(Unavailable::new(NOT_ENABLED, device::ENABLE));
         }
+        if here.computing.iter().any(|word| word == "int8") {
+            return Err(Unavailable::new("--compute int8 is the processor's", ""));
+        }
         let mut start = Native.start(here)?;
         start.arguments.extend(["--device".into(), "mlx".into()]);
         Ok(start)
@@ -141,7 +146,7 @@ fn handicap(mlx: &Mlx) -> Option<String> {
 ///
 /// # Errors
 /// MLX is asked for and cannot be opened; as [`runner::serve`].
-pub(crate) fn serve(compute: Compute, on_mlx: bool) -> anyhow::Result<()> {
+pub(crate) fn serve(compute: Compute, on_mlx: bool, way: Option<Way>) -> anyhow::Result<()> {
     let mlx = match on_mlx {
         true => Some(device::enabled().context(NOT_ENABLED)?.open()?),
         false => None,
@@ -149,6 +154,7 @@ pub(crate) fn serve(compute: Compute, on_mlx: bool) -> anyhow::Result<()> {
     runner::serve(Runner {
         compute,
         mlx,
+        way,
         ..Runner::default()
     })
 }
@@ -157,6 +163,7 @@ pub(crate) fn serve(compute: Compute, on_mlx: bool) -> anyhow::Result<()> {
 struct Runner {
     compute: Compute,
     mlx: Option<Mlx>,
+    way: Option<Way>,
     engine: Option<Engine>,
     recordings: BTreeMap<usize, Recording>,
 }
@@ -198,6 +205,8 @@ impl Runner {
         let computing = ComputeArgs {
             compute: self.compute,
             threads: load.threads.try_into().ok(),
+            device: Device::Mlx, // where there is one: it was named
+            way: self.way,
             ..ComputeArgs::default()
         };
         let origin = load.path.as_deref().map_or(Origin::Bundled, Origin::Folder);
@@ -212,8 +221,12 @@ impl Runner {
                 engine.used().compute
             )),
             device: Some(engine.used().device.clone()),
+            differs: self
+                .batch()
+                .map(|n| format!("decodes {n} windows at once"))
+                .into_iter()
+                .collect(),
             handicap: self.mlx.as_ref().and_then(handicap),
-            ..Loaded::default()
         })
     }
 
@@ -221,13 +234,22 @@ impl Runner {
         let engine = self.engine.as_ref().context("`transcribe` before `load`")?;
         let recording = self.recordings.get(&number).context("no such audio")?;
         match engine.network() {
-            Network::Cpu(model) => transcribe_with(&**model, number, recording),
-            Network::Mlx(model) => transcribe_with(&**model, number, recording),
+            Network::Cpu(model) => transcribe_with(&**model, number, recording, self.batch()),
+            Network::Mlx(model) => transcribe_with(&**model, number, recording, self.batch()),
         }
+    }
+
+    fn batch(&self) -> Option<NonZeroUsize> {
+        self.way.and_then(Way::batch)
     }
 }
 
-fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording) -> anyhow::Result<Heard> {
+fn transcribe_with<M: Model>(
+    model: &M,
+    number: usize,
+    recording: &Recording,
+    batch: Option<NonZeroUsize>,
+) -> anyhow::Result<Heard> {
     let began = Instant::now();
     let model = Timed::new(model);
 
@@ -239,6 +261,7 @@ fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording) ->
     let options = Options {
         language: recording.language,
         temperatures: vec![0.0],
+        batch,
         ..Options::default()
     };
     let mut transcription = transcribe(&model, &mel, &options)?;
