@@ -1,5 +1,9 @@
 //! How a process ends that uses MLX, whatever happens in it: by the exit status of a child.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking; a child talks to its parent"
+)]
 #![cfg(unix)]
 
 mod support;
