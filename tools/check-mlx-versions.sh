@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- 0.30.1 0.30.6 0.31.0 0.31.2 0.32.0 0.32.2 0.32.3 0.32.4
+[ $# -gt 0 ] || set -- 0.32.1 0.32.2 0.32.3 0.32.4
 folder=$PWD/target/mlx-versions
 program=target/debug/whisper-speedtest
 installation() { echo "$folder/$1"/lib/python*/site-packages/mlx; }
