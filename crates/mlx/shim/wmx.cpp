@@ -172,6 +172,12 @@ array from_bytes(const void *bytes, uint64_t n_bytes, mx::Dtype dtype, const Sha
   return mx::reshape(mx::view(raw, dtype), shape);
 }
 
+// Is there once everything is that was begun and not waited for.
+std::optional<array> &begun() {
+  static auto *begun = new std::optional<array>;  // outlives everything
+  return *begun;
+}
+
 // Computes `x` and copies it out as float32.
 void copy_out(const array &x, float *out) {
   array y = mx::contiguous(mx::astype(x, mx::float32));
@@ -301,6 +307,15 @@ struct wmx_model {
 
   // --- computing ---
 
+  // Computes what later calls need and the caller does not see.
+  void launch(std::vector<array> all) const {
+    if (!options.pipeline) return mx::eval(all);
+    array mark = mx::zeros({1});
+    all.push_back(mark);
+    mx::async_eval(all);
+    begun() = mark;
+  }
+
   array activate(const array &x) const { return gelu_piece({x})[0]; }
 
   // [n * n_audio_ctx, n_audio_state]
@@ -336,7 +351,7 @@ struct wmx_model {
         }
       }
     }
-    mx::eval(all);
+    launch(all);
     std::vector<std::unique_ptr<wmx_audio>> made;
     for (auto &window : windows)
       made.push_back(std::make_unique<wmx_audio>(wmx_audio{std::make_shared<const wmx_audio::Shared>(std::move(window))}));
@@ -440,7 +455,7 @@ struct wmx_model {
       caches.insert(caches.end(), own.keys.begin(), own.keys.end());
       caches.insert(caches.end(), own.values.begin(), own.values.end());
     }
-    mx::eval(caches);
+    launch(caches);
   }
 
   void align(const wmx_audio &audio, const int32_t *tokens, int n_tokens, const int32_t *heads, int n_heads, float *logits,
@@ -489,11 +504,17 @@ std::mutex &turn() {
 }
 
 // At the end of the process MLX's statics go while the thread that uses them is still there. So whoever works is waited for
-// then, and nobody works any more. Statics are taken down in the reverse order of their making, and MLX makes its own when
+// then, with all that was begun, and nobody works any more. Statics are taken down in the reverse order of their making, and MLX makes its own when
 // they are first needed: this is called wherever new ones may just have been made.
 void end() {
   static bool ended = false;
-  if (!std::exchange(ended, true)) turn().lock();
+  if (std::exchange(ended, true)) return;
+  turn().lock();
+  try {
+    if (begun()) begun()->wait();
+  } catch (...) {
+    // A fault of what was begun is nobody's any more.
+  }
 }
 
 template <int where>

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#define WMX_ABI 1
+#define WMX_ABI 2
 #define WMX_MESSAGE 1024
 
 #if defined(__GNUC__)
@@ -36,6 +36,7 @@ struct wmx_options {
   int32_t dtype;       // of activations and of weights that are not packed: wmx_dtype
   int32_t dequantize;  // 1: packed weights are unpacked when they are loaded
   int32_t compile;     // 1: element-wise pieces are compiled into one kernel each
+  int32_t pipeline;    // 1: what nobody has asked for yet is begun and not waited for; a fault of it shows in a later call
 };
 
 struct wmx_feed {

@@ -13,7 +13,7 @@ use whisper::model::{Dims, Head, Token};
 use whisper::weights::Float;
 
 /// `WMX_ABI` of the source that is part of this program.
-pub(crate) const ABI: u32 = 1;
+pub(crate) const ABI: u32 = 2;
 
 const MESSAGE: usize = 1024;
 
@@ -59,13 +59,14 @@ pub(crate) struct Options {
     pub(crate) float: Float,
     pub(crate) dequantize: bool,
     pub(crate) compile: bool,
+    pub(crate) pipeline: bool,
 }
 
 #[repr(C)]
 struct RawDims([i32; 10]);
 
 #[repr(C)]
-struct RawOptions([i32; 3]);
+struct RawOptions([i32; 4]);
 
 #[repr(C)]
 struct RawFeed {
@@ -287,7 +288,13 @@ impl Builder {
             ]
             .map(int),
         );
-        let raw_options = RawOptions([number(options.float), options.dequantize.into(), options.compile.into()]);
+        let Options {
+            float,
+            dequantize,
+            compile,
+            pipeline,
+        } = options;
+        let raw_options = RawOptions([number(float), dequantize.into(), compile.into(), pipeline.into()]);
         let raw = made(|out, message| {
             // SAFETY: both structures have the layout of the header and outlive the call.
             unsafe { (api.0.wmx_model_new)(&raw const raw_dims, &raw const raw_options, out, message) }

@@ -10,8 +10,9 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// The oldest MLX whose interface the shim is written for.
-pub const OLDEST: Version = Version(0, 30, 1);
+/// The oldest MLX of which an exception while it evaluates comes back; in older ones it ends the process. (The shim compiles from
+/// 0.30.1 on.)
+pub const OLDEST: Version = Version(0, 32, 1);
 
 /// The command that installs MLX, by system.
 pub const HOW_TO_INSTALL: &str = if cfg!(target_os = "macos") {
@@ -327,7 +328,7 @@ mod tests {
         assert!(taken.is_there());
         assert_eq!(
             found[1].verdict.as_ref().unwrap_err(),
-            "version 0.29.4: 0.30.1 or newer is needed"
+            "version 0.29.4: 0.32.1 or newer is needed"
         );
 
         // What is named is the only one that counts, and must be named in full.

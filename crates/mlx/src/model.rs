@@ -12,7 +12,7 @@ use crate::memory::{Needs, room_for};
 use crate::worker::{Mlx, Number, State, Worker};
 
 /// How a model is loaded and computes; `None` is what is best for the device.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The type of activations and of weights that are not packed. On a GPU by default the checkpoint's, where that is of 16
     /// bits, else f16; on the CPU f32.
@@ -21,10 +21,33 @@ pub struct Options {
     pub packed: Option<bool>,
     /// Whether element-wise pieces are compiled: by default on a GPU. On the CPU MLX would run a compiler in a shared folder.
     pub compiled: Option<bool>,
+    /// Whether what nobody has asked for yet, as an encoded window, is begun and not waited for. By default it is waited for.
+    pub pipelined: Option<bool>,
     /// The most bytes that MLX may have in use.
     pub max_memory: Option<u64>,
     /// Threads of OpenBLAS on the CPU.
     pub threads: Option<usize>,
+}
+
+impl Options {
+    /// Every choice that was left open, made for a checkpoint on a device; `packed` stays open where nothing is.
+    #[must_use]
+    pub fn settled(self, checkpoint: &Checkpoint, device: Device) -> Options {
+        let on_gpu = device != Device::Cpu;
+        let is_packed = matches!(checkpoint.description().form, Form::Affine(_));
+        let float = match checkpoint.float() {
+            _ if !on_gpu => Float::F32,
+            Float::Bf16 => Float::Bf16,
+            Float::F16 | Float::F32 => Float::F16,
+        };
+        Options {
+            float: self.float.or(Some(float)),
+            packed: is_packed.then(|| self.packed.unwrap_or(on_gpu)),
+            compiled: self.compiled.or(Some(on_gpu)),
+            pipelined: self.pipelined.or(Some(false)),
+            ..self
+        }
+    }
 }
 
 /// A Whisper network on an MLX.
@@ -59,17 +82,8 @@ impl MlxModel {
     /// enough memory, or MLX says so.
     pub fn load(mlx: &Mlx, checkpoint: Checkpoint, options: &Options) -> Result<MlxModel> {
         let device = mlx.about().device;
-        let on_gpu = device != Device::Cpu;
-        let float = options.float.unwrap_or(match checkpoint.float() {
-            _ if !on_gpu => Float::F32,
-            Float::Bf16 => Float::Bf16,
-            Float::F16 | Float::F32 => Float::F16,
-        });
-        let options = Options {
-            packed: Some(options.packed.unwrap_or(on_gpu)),
-            compiled: Some(options.compiled.unwrap_or(on_gpu)),
-            ..*options
-        };
+        let options = options.settled(&checkpoint, device);
+        let float = options.float.unwrap_or(Float::F32);
         let dims = checkpoint.dims().clone();
         let (number, alignment_heads) = mlx
             .worker
@@ -322,6 +336,7 @@ fn load(
         float,
         dequantize: !packed,
         compile: options.compiled.unwrap_or_default(),
+        pipeline: options.pipelined.unwrap_or_default(),
     };
     let mut network = Builder::new(&state.api, &dims, raw).map_err(failed)?;
     for part in parts(&dims) {

@@ -71,9 +71,11 @@ pub fn probe(shim: &std::path::Path, installation: &Installation, cpu: bool) -> 
             "install it again, or name another with WHISPER_MLX",
         )
     };
-    match mlx.worker.run(|state| state.api.fail(false)) {
-        Ok(Err(Fault::Mlx(_))) => {}
-        other => return Err(wrong(format!("an error comes back as {other:?}"))),
+    for evaluating in [false, true] {
+        match mlx.worker.run(move |state| state.api.fail(evaluating)) {
+            Ok(Err(Fault::Mlx(_))) => {}
+            other => return Err(wrong(format!("an error comes back as {other:?}"))),
+        }
     }
     for (form, features, logits) in STORED {
         let exact = Options {

@@ -83,7 +83,7 @@ impl Mlx {
     /// Opens a shim, and libmlx with it; the same once more gives what is open. On the CPU where `cpu` says so.
     ///
     /// # Errors
-    /// It cannot be opened; headers and library are of different versions; another one is open.
+    /// It cannot be opened; headers, library and shim are not of one version; another one is open.
     pub fn open(shim: &Path, installation: &Installation, cpu: bool) -> Result<Mlx, Error> {
         static OPEN: Mutex<Option<(PathBuf, bool, Mlx)>> = Mutex::new(None);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,13 +161,16 @@ fn enter(shim: &Path, installation: &Installation, cpu: bool) -> Result<(State, 
         Error::new(format!("{}: {problem}", library.display()), REMEDY)
     };
     let openblas = blas::open(installation);
-    let api = Api::open(shim).map_err(failed)?;
+    let name = shim.file_name().unwrap_or_default().display();
+    let api = Api::open(shim).map_err(|problem| failed(format!("{name} cannot be opened with it: {problem}")))?;
     let (built_for, version) = api.versions();
-    // Development builds are called 0.32.4.dev20260101+1a2b3c4.
+    let expected = installation.version.to_string();
+    // The loader lets some pairs of versions pass, whose functions then mean something else. Development builds are called
+    // 0.32.4.dev20260101+1a2b3c4.
     let number = |text: &str| text.split('.').take(3).map(str::to_owned).collect::<Vec<_>>();
-    if number(&built_for) != number(&version) {
+    if number(&built_for) != number(&version) || number(&version) != number(&expected) {
         return Err(failed(format!(
-            "its headers are of version {built_for}, the library is {version}"
+            "its headers are of version {expected}, the library is {version}, and {name} was compiled for {built_for}"
         )));
     }
     let device = api.start(cpu).map_err(|fault| failed(format!("{fault:?}")))?;

@@ -35,6 +35,7 @@ const F32: Options = Options {
     float: Some(Float::F32),
     packed: None,
     compiled: None,
+    pipelined: None,
     max_memory: None,
     threads: Some(1),
 };
@@ -138,9 +139,10 @@ fn hypotheses_are_values() {
     };
     let folder = whisper_support::root().join("crates/whisper/tests/golden/random");
     let mel = conformance::floats(&folder.join("mel.npy"));
-    for packed in [false, true] {
+    for (packed, pipelined) in [(false, false), (true, false), (false, true)] {
         let options = Options {
             packed: Some(packed),
+            pipelined: Some(pipelined),
             ..F32
         };
         conformance::hypotheses_are_values(&load(&mlx, &folder.join("8bit-g64"), options), &mel, NEARLY);
@@ -179,34 +181,6 @@ fn memory_is_estimated() {
     let model = load(&mlx, &folder, tight); // a model of 2 MB is always had
     let error = model.encode(&[window]).err().unwrap().to_string();
     assert!(error.contains("--max-memory allows"), "{error}");
-}
-
-/// Windows of different lengths, each with a text of another length: what MLX keeps stays below its limit. `WHISPER_TEST_ALL`
-/// makes them 200.
-#[test]
-fn the_footprint_is_flat() {
-    let Some(mlx) = support::mlx("the_footprint_is_flat") else {
-        return;
-    };
-    let model = MlxModel::load(&mlx, network::checkpoint(Form::Dense).unwrap(), &F32).unwrap();
-    let mel = network::mel();
-    let mut most = 0;
-    let n = if std::env::var_os("WHISPER_TEST_ALL").is_some() {
-        200
-    } else {
-        20
-    };
-    for i in 0..n {
-        let window = MelWindow {
-            values: &mel[..network::N_MELS * (10 + 2800 / n * i)],
-            n_mels: network::N_MELS,
-        };
-        let audio = model.encode(&[window]).unwrap().remove(0);
-        let tokens: Vec<Token> = (0..).take(1 + i % 60).map(Token).collect();
-        model.align(&audio, &tokens, &[]).unwrap();
-        most = most.max(mlx.memory().unwrap().cached);
-    }
-    assert!(most <= 512 << 20, "{most} bytes are kept");
 }
 
 /// Types of 16 bits: near float32, and not it.

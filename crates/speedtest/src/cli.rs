@@ -16,6 +16,7 @@ use crate::commands::{
     RunnerArgs, TranscribeArgs,
 };
 use crate::device::{Device, MlxProbeArgs};
+use crate::tuning::Way;
 
 /// Transcribes speech with OpenAI's Whisper from MLX checkpoints, and measures which implementation is fastest here
 ///
@@ -82,6 +83,9 @@ pub(crate) struct ComputeArgs {
     /// The most memory that MLX may use, as 4G or 800M
     #[arg(long, value_parser = values::bytes, value_name = "BYTES")]
     pub(crate) max_memory: Option<u64>,
+    /// How MLX computes; by default as was found best for the model, if that was measured.
+    #[arg(skip)]
+    pub(crate) way: Option<Way>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

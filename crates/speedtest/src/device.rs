@@ -38,6 +38,11 @@ impl Device {
             _ => Err("expected auto, cpu or mlx".into()),
         }
     }
+
+    /// Whether it was asked for by name, so that no other one may take its place.
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self, Device::Cpu | Device::Mlx)
+    }
 }
 
 /// The MLX to compute with; `None` is the processor. A device that is asked for by name is had, or is an error; `auto` takes
@@ -52,11 +57,7 @@ pub(crate) fn choose(args: &ComputeArgs, console: &Console) -> anyhow::Result<Op
             bail!("--compute int8 is the processor's; with --device mlx there are auto and f32")
         }
         Device::Mlx => {
-            let ready = match enabled() {
-                Some(enabled) => enabled,
-                None => enable(console)?,
-            };
-            let mlx = ready.open().context("--device mlx")?;
+            let mlx = ready(console)?.open().context("--device mlx")?;
             let about = mlx.about();
             if cfg!(target_os = "linux") && about.device == mlx::Device::Cpu && about.openblas.is_none() {
                 console.warning(
@@ -83,10 +84,7 @@ fn automatic(args: &ComputeArgs, console: &Console) -> anyhow::Result<Option<Mlx
     match enabled() {
         Some(enabled) if enabled.about.device == mlx::Device::Cpu => Ok(None), // never faster than our own engine
         Some(enabled) => match enabled.open() {
-            Ok(mlx) => {
-                console.detail(format_args!("device: {}", name(&mlx)));
-                Ok(Some(mlx))
-            }
+            Ok(mlx) => Ok(Some(mlx)),
             Err(error) => {
                 console.warning(format_args!("the processor is taken, not the GPU: {error}"));
                 Ok(None)
@@ -115,6 +113,14 @@ pub(crate) fn name(mlx: &Mlx) -> String {
 /// What has been made ready here before, and has not changed since.
 pub(crate) fn enabled() -> Option<Enabled> {
     mlx::enabled(&files::cache_folder()?, &Places::here())
+}
+
+/// What has been made ready before, else is made ready now: for who has asked for MLX by name.
+///
+/// # Errors
+/// As [`enable`].
+pub(crate) fn ready(console: &Console) -> anyhow::Result<Enabled> {
+    enabled().map_or_else(|| enable(console), Ok)
 }
 
 /// Compiles, tries and remembers an MLX of this machine.

@@ -23,7 +23,7 @@ use crate::cli::{self, ComputeArgs};
 use crate::commands::transcribe::args::{self, TranscribeArgs};
 use crate::inputs::Input;
 use crate::output::{ModelUsed, Weights};
-use crate::{device, files};
+use crate::{device, files, tuning};
 
 /// A loaded model.
 pub(crate) struct Engine {
@@ -68,8 +68,20 @@ pub(crate) trait Listener {
     fn warning(&mut self, warning: &str);
 }
 
+impl Origin<'_> {
+    /// Where they are on disk.
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Origin::Bundled => None,
+            Origin::Folder(folder) => Some(folder),
+            Origin::Snapshot(snapshot) => Some(&snapshot.dir),
+        }
+    }
+}
+
 impl Engine {
-    /// Loads the weights, into MLX where one is given. To agree with another program, `auto` means float32.
+    /// Loads the weights, into MLX where one is given; unless the device is ours to choose, and the processor was found faster for
+    /// this model. To agree with another program, `auto` means float32.
     pub(crate) fn load(
         origin: Origin<'_>,
         computing: &ComputeArgs,
@@ -77,6 +89,8 @@ impl Engine {
         mlx: Option<&Mlx>,
     ) -> anyhow::Result<Engine> {
         let (name, checkpoint) = open(origin)?;
+        let measured = mlx.and_then(|_| tuning::known(origin.folder()));
+        let on_processor = measured.is_some_and(|found| found.on_processor) && !computing.device.is_named();
         let form = match checkpoint.description().form {
             Form::Affine(q) => Weights::Quantization {
                 bits: q.bits,
@@ -90,22 +104,27 @@ impl Engine {
         };
         let threads = computing.threads.map(Into::into);
         let dims = checkpoint.dims().clone();
-        let (network, compute, device) = match mlx {
+        let (network, compute, device) = match mlx.filter(|_| !on_processor) {
             None => {
                 let cpu = Cpu::new(threads)?.computing(compute);
                 let model = CpuModel::load(checkpoint, cpu)?;
                 (Network::Cpu(Box::new(model)), compute.to_string(), "cpu".to_owned())
             }
             Some(mlx) => {
+                let way = computing.way.or(measured.map(|found| found.way)).unwrap_or_default();
                 let options = mlx::Options {
-                    float: (compute == Compute::F32).then_some(Float::F32),
                     threads,
                     max_memory: computing.max_memory,
-                    ..mlx::Options::default()
+                    ..way.of(mlx::Options::default())
                 };
+                let float = (compute == Compute::F32).then_some(Float::F32).or(options.float);
+                let options = mlx::Options { float, ..options };
                 let model = MlxModel::load(mlx, checkpoint, &options)?;
-                let float = format!("{:?}", model.float()).to_lowercase();
-                (Network::Mlx(Box::new(model)), float, device::name(mlx))
+                let mut compute = format!("{:?}", model.float()).to_lowercase();
+                if way.is_no_float() {
+                    compute += &format!(", {}", way.name());
+                }
+                (Network::Mlx(Box::new(model)), compute, device::name(mlx))
             }
         };
         let used = ModelUsed {
@@ -190,7 +209,10 @@ fn transcribe_with<M: Model>(
 }
 
 /// The checkpoint, and what to call it.
-fn open(origin: Origin<'_>) -> anyhow::Result<(String, Checkpoint)> {
+///
+/// # Errors
+/// It cannot be read, or holds no Whisper.
+pub(crate) fn open(origin: Origin<'_>) -> anyhow::Result<(String, Checkpoint)> {
     match origin {
         Origin::Bundled => {
             let bundled = BUNDLED.context("this program was built without the bundled model")?;

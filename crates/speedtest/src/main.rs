@@ -21,6 +21,7 @@ mod model_names;
 mod output;
 mod report;
 mod store;
+mod tuning;
 
 use std::io;
 use std::process::ExitCode;

@@ -21,13 +21,16 @@ use crate::bench::measurement::{Agreement, Results, Settings};
 use crate::bench::noise::{self, Ticks};
 use crate::bench::plan::{Candidate, Plan, Sound, Sounds};
 use crate::bench::runner;
+use crate::bench::stats::ENOUGH;
 use crate::bundled::{RECORDING, RECORDING_NAME, RECORDING_TEXT};
-use crate::cli::usage_error;
+use crate::cli::{Compute, usage_error};
 use crate::console::{Causes, Console};
 use crate::device::{self, Device};
+use crate::engine::{self, Origin};
 use crate::implementation::{Here, Implementation};
 use crate::inputs::{self, Input};
 use crate::report::{self, Form};
+use crate::tuning::{self, Way};
 use crate::{files, implementations, interrupt};
 
 pub(crate) use args::BenchmarkArgs;
@@ -38,15 +41,24 @@ pub(super) fn run(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<Out
     let asked = args.asked().map_err(usage)?;
     let exports = exports(&args.export).map_err(usage)?;
     let here = args.here();
-    let named = named(&asked, &here, console).map_err(usage)?;
+    if args.device == Device::Mlx {
+        device::ready(console)?;
+    }
+    let named = named(&asked, &args.device, &here, console).map_err(usage)?;
     if args.install && named.is_empty() {
         return Err(usage("--install: name what to install, with --implementation".into()).into());
     }
+    if args.tune && args.compute != Compute::Auto {
+        return Err(usage("--tune is to find the best arithmetic: leave --compute out".into()).into());
+    }
     interrupt::end_on_ctrl_c()?;
     install::missing(args, &named, &here, console)?;
-    let candidates = candidates(&asked, &named, &args.device, &here, console);
+    let mut candidates = candidates(&asked, &named, &args.device, &here, console);
 
     let (sounds, some_failed) = sounds(args, console)?;
+    if args.tune {
+        candidates = with_all_ways(candidates, sounds.ready())?;
+    }
     let plan = Plan {
         settings: settings(args, &asked),
         sounds: sounds.ready().to_vec(),
@@ -82,6 +94,14 @@ pub(super) fn run(args: &BenchmarkArgs, console: &Console) -> anyhow::Result<Out
     } else {
         console.coloured_result(&report::table(&results, console.colours_results()))?;
     }
+    if args.tune {
+        let ready = plan.candidates.iter().map(|candidate| candidate.ready.as_ref().ok());
+        let weights: Vec<_> = ready
+            .map(|ready| ready.and_then(|(_, weights)| weights.path.clone()))
+            .collect();
+        let said = tuning::keep(&results, &weights).context("--tune")?;
+        said.iter().for_each(|line| console.note(line));
+    }
     let failed = some_failed || results.entries.iter().any(|entry| entry.obstacle().is_some());
     Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
 }
@@ -100,9 +120,14 @@ fn save(results: &Results, exports: &[(PathBuf, Form)]) -> anyhow::Result<()> {
 }
 
 /// The implementations named; none means all that are ready.
-fn named(asked: &Asked, here: &Here, console: &Console) -> Result<Vec<&'static dyn Implementation>, String> {
+fn named(
+    asked: &Asked,
+    device: &Device,
+    here: &Here,
+    console: &Console,
+) -> Result<Vec<&'static dyn Implementation>, String> {
     let names = asked.implementations.iter();
-    names.map(|name| find(name, here, console)).collect()
+    names.map(|name| find(name, device, here, console)).collect()
 }
 
 /// Every implementation with every model; of those that nobody has named, only what is ready.
@@ -142,16 +167,54 @@ fn candidates(
     candidates
 }
 
+/// Each native-mlx that is ready is followed by itself in every other way to compute.
+///
+/// # Errors
+/// There is none; its weights are no Whisper's.
+fn with_all_ways(candidates: Vec<Candidate>, sounds: &[Sound]) -> anyhow::Result<Vec<Candidate>> {
+    const LONG: f64 = 60.0; // from here on there are several windows
+    let is_ours = |candidate: &Candidate| candidate.implementation == "native-mlx";
+    if !candidates.iter().any(is_ours) {
+        bail!(
+            "--tune compares ways to compute on MLX, and native-mlx is not measured; `{}` makes it ready",
+            device::ENABLE
+        );
+    }
+    let is_long = sounds.iter().any(|sound| sound.recording.seconds >= LONG);
+    let mut all = Vec::new();
+    for candidate in candidates {
+        let Some((start, weights)) = candidate.ready.as_ref().ok().filter(|_| is_ours(&candidate)) else {
+            all.push(candidate);
+            continue;
+        };
+        let origin = weights.path.as_deref().map_or(Origin::Bundled, Origin::Folder);
+        let (_, checkpoint) = engine::open(origin)?;
+        let enabled = device::enabled().context("MLX is not ready any more")?;
+        let others = tuning::ways(&checkpoint, enabled.about.device, is_long);
+        for way in [Way::Usual].into_iter().chain(others) {
+            let mut start = start.clone();
+            start.arguments.extend(["--way".into(), way.name().into()]);
+            all.push(Candidate {
+                implementation: way.row(),
+                ready: Ok((start, weights.clone())),
+                ..candidate.clone()
+            });
+        }
+    }
+    Ok(all)
+}
+
 /// The implementation that a name means. The class of mac-whisper-speedtest that ran MLX is our engine: on the GPU where that is
-/// ready, else on the processor, and a line says which.
-fn find(name: &str, here: &Here, console: &Console) -> Result<&'static dyn Implementation, String> {
+/// ready, or on MLX where `--device` says so, else on the processor, and a line says which.
+fn find(name: &str, device: &Device, here: &Here, console: &Console) -> Result<&'static dyn Implementation, String> {
     let meant = implementations::find(name)?;
     if meant.alias() != Some(name) || meant.id() != "native" {
         return Ok(meant);
     }
     let on_gpu = device::enabled().is_some_and(|enabled| enabled.about.device != mlx::Device::Cpu);
+    let is_wanted = *device == Device::Mlx || *device != Device::Cpu && on_gpu;
     let on_mlx = implementations::find("native-mlx")?;
-    let taken = if on_gpu && on_mlx.start(here).is_ok() {
+    let taken = if is_wanted && on_mlx.start(here).is_ok() {
         on_mlx
     } else {
         meant
@@ -163,7 +226,12 @@ fn find(name: &str, here: &Here, console: &Console) -> Result<&'static dyn Imple
 fn settings(args: &BenchmarkArgs, asked: &Asked) -> Settings {
     Settings {
         runs: asked.runs,
-        min_runs: args.min_runs,
+        // Fewer do not tell who is faster.
+        min_runs: if args.tune {
+            args.min_runs.max(ENOUGH)
+        } else {
+            args.min_runs
+        },
         min_seconds: args.min_seconds,
         max_seconds: args.max_seconds,
         warmup: args.warmup,

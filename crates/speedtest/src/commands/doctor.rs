@@ -173,7 +173,8 @@ fn mlx_in_words(enabled: &Enabled) -> String {
         (mlx::Device::Metal, _) => "the GPU".to_owned(),
         (mlx::Device::Cuda, _) => "a GPU of NVIDIA".to_owned(),
         (mlx::Device::Cpu, Some(blas)) => format!("the processor, with {}", blas.display()),
-        (mlx::Device::Cpu, None) => "the processor".to_owned(),
+        (mlx::Device::Cpu, None) if cfg!(target_os = "macos") => "the processor".to_owned(),
+        (mlx::Device::Cpu, None) => "the processor, without OpenBLAS".to_owned(),
     };
     format!(
         "MLX {} on {device}, in {}",

@@ -16,7 +16,7 @@ use super::Outcome;
 use crate::bundled::BUNDLED;
 use crate::cli::usage_error;
 use crate::console::{Causes, Console};
-use crate::engine::{self, Engine, Heard, Listener, Origin};
+use crate::engine::{self, Engine, Heard, Listener, Network, Origin};
 use crate::inputs::{self, Input};
 use crate::model_names::Source;
 use crate::output::{ModelUsed, Writer};
@@ -57,6 +57,11 @@ pub(crate) fn run(args: &TranscribeArgs, console: &Console) -> anyhow::Result<Ou
         console.note(default_model_note());
     }
     let engine = load(&source, args, console)?;
+    console.detail(format_args!(
+        "device: {}, {}",
+        engine.used().device,
+        engine.used().compute
+    ));
     let rows = transcribe_all(&plan, engine.used(), console, |input, listener| {
         engine.transcribe(input, args, listener)
     })?;
@@ -73,17 +78,21 @@ fn load(source: &Source, args: &TranscribeArgs, console: &Console) -> anyhow::Re
     let (computing, compat) = (&args.computing, engine::compat(args));
     let mlx = device::choose(computing, console)?;
     let mlx = mlx.as_ref();
-    match source {
-        Source::Bundled => Engine::load(Origin::Bundled, computing, compat, mlx),
-        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing, compat, mlx),
+    let engine = match source {
+        Source::Bundled => Engine::load(Origin::Bundled, computing, compat, mlx)?,
+        Source::Folder(folder) => Engine::load(Origin::Folder(folder), computing, compat, mlx)?,
         Source::Repository { primary, fallback } => {
             let (engine, fallback) =
                 first_that_works(primary, fallback.as_deref(), &args.sources, console, |snapshot| {
                     Engine::load(Origin::Snapshot(&snapshot), computing, compat, mlx)
                 })?;
-            Ok(engine.with_fallback(fallback))
+            engine.with_fallback(fallback)
         }
+    };
+    if mlx.is_some() && matches!(engine.network(), Network::Cpu(_)) {
+        console.note("the processor computes: `benchmark --tune` found it faster for this model than the GPU");
     }
+    Ok(engine)
 }
 
 fn default_model_note() -> &'static str {

@@ -17,10 +17,11 @@ use super::protocol::{self, Audio, Heard, Identity, Load, Loaded, Reply, Request
 use super::runner;
 use crate::cli::values::Batch;
 use crate::cli::{Compute, ComputeArgs};
-use crate::device;
+use crate::device::{self, Device};
 use crate::engine::{Engine, Network, Origin, windows_at_once};
 use crate::implementation::{Here, Implementation, ModelOf, Unavailable, Weights};
 use crate::model_names::{self, Source};
+use crate::tuning::Way;
 
 /// The engine inside this program.
 pub(crate) struct Native;
@@ -100,6 +101,9 @@ impl Implementation for NativeMlx {
         if device::enabled().is_none() {
             return Err(Unavailable::new(NOT_ENABLED, device::ENABLE));
         }
+        if here.computing.iter().any(|word| word == "int8") {
+            return Err(Unavailable::new("--compute int8 is the processor's", ""));
+        }
         let mut start = Native.start(here)?;
         start.arguments.extend(["--device".into(), "mlx".into()]);
         Ok(start)
@@ -150,6 +154,9 @@ pub(crate) struct OwnArgs {
     /// Decode so many windows of a recording together; auto: as many as suit the model
     #[arg(long, value_name = "N", value_parser = Batch::parse, conflicts_with = "id")]
     batch: Option<Batch>,
+    /// How MLX computes [default: as `benchmark --tune` has found best for the model]
+    #[arg(long, value_enum, value_name = "WAY", conflicts_with = "id")]
+    way: Option<Way>,
     /// Ask for text without timestamps, as some others do who decode windows together
     #[arg(long, conflicts_with = "id")]
     without_timestamps: bool,
@@ -216,6 +223,8 @@ impl Runner {
         let computing = ComputeArgs {
             compute: self.args.compute,
             threads: load.threads.try_into().ok(),
+            device: Device::Mlx, // where there is one: it was named
+            way: self.args.way,
             ..ComputeArgs::default()
         };
         let origin = load.path.as_deref().map_or(Origin::Bundled, Origin::Folder);
@@ -247,9 +256,13 @@ impl Runner {
 }
 
 impl OwnArgs {
+    fn batch(&self) -> Option<Batch> {
+        self.batch.or(self.way.and_then(Way::batch).map(Batch::Windows))
+    }
+
     /// What is not as in the other rows.
     fn differs(&self) -> Vec<String> {
-        let batch = self.batch.map(|_| "parts cut at silences, several windows at once");
+        let batch = self.batch().map(|_| "parts cut at silences, several windows at once");
         let text = self.without_timestamps.then_some("text without timestamps");
         batch.into_iter().chain(text).map(str::to_owned).collect()
     }
@@ -267,7 +280,7 @@ fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording, ar
     let options = Options {
         language: recording.language,
         temperatures: vec![0.0],
-        batch: args.batch.map(|batch| windows_at_once(batch, model.dims())),
+        batch: args.batch().map(|batch| windows_at_once(batch, model.dims())),
         without_timestamps: args.without_timestamps,
         ..Options::default()
     };

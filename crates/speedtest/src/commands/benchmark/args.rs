@@ -83,6 +83,10 @@ pub(crate) struct BenchmarkArgs {
     /// What this program's own engine runs on, where no implementation is named: all that is ready, the processor, or MLX
     #[arg(long, value_parser = Device::parse, default_value = "auto", value_name = "auto|cpu|mlx", help_heading = "Measuring")]
     pub(super) device: Device,
+    /// Also measure native-mlx in every other way to compute on MLX, at least 8 runs of each, and keep the fastest for `transcribe`;
+    /// with native beside it, --device auto takes the faster of both from then on
+    #[arg(long, help_heading = "Measuring")]
+    pub(super) tune: bool,
     /// Runs before those that count
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
     pub(super) warmup: usize,
@@ -125,6 +129,7 @@ Examples:
   whisper-speedtest benchmark -m tiny.en -i native,faster-whisper -a talk.wav --reference talk.txt -e result.html
   whisper-speedtest benchmark -a recordings/ --reference recordings/manifest.tsv -n 3 -e result.json
   whisper-speedtest benchmark -i native,./my-runner --model-path my-runner=weights/
+  whisper-speedtest benchmark large -i native,native-mlx,mlx-whisper --tune -e mac.md
 
 A run counts from the request to the reply. A winner is named only from 8 runs on, where the 95 % interval of the ratio allows it.
 Exit code 1: something that was asked for could not be measured (the rest was).";
