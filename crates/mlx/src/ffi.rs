@@ -130,18 +130,7 @@ pub(crate) struct Api(Functions);
 /// # Errors
 /// It cannot be opened, or lacks one of `symbols`.
 pub(crate) fn open_for_all(library: &Path, symbols: &[&str]) -> Result<Blas, String> {
-    #[cfg(unix)]
-    let open = |library| {
-        use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-        // SAFETY: what its initialisers do is the library's own business; it is a BLAS that the user has installed.
-        unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) }.map(libloading::Library::from)
-    };
-    #[cfg(not(unix))]
-    let open = |library| {
-        // SAFETY: as above.
-        unsafe { Library::new(library) }
-    };
-    let library = open(library).map_err(whole)?;
+    let library = open(library, true)?;
     for symbol in symbols {
         // SAFETY: only looked up, as an address.
         unsafe { library.get::<*const c_void>(symbol.as_bytes()) }.map_err(whole)?;
@@ -151,6 +140,26 @@ pub(crate) fn open_for_all(library: &Path, symbols: &[&str]) -> Result<Blas, Str
     let set_threads = *set_threads.map_err(whole)?;
     std::mem::forget(library); // others are bound to it from now on
     Ok(Blas { set_threads })
+}
+
+/// Opens a library, and finds all that it needs now: later it would end the process. Where `for_all` says so, its functions go
+/// before those of libraries opened later.
+fn open(library: &Path, for_all: bool) -> Result<Library, String> {
+    #[cfg(unix)]
+    let opened = {
+        use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+        let scope = if for_all { RTLD_GLOBAL } else { RTLD_LOCAL };
+        // SAFETY: its initialisers are those of a library that the user has installed, or of a shim that was compiled from this
+        // program's source into a folder that only its user can write.
+        unsafe { Library::open(Some(library), RTLD_NOW | scope) }.map(libloading::Library::from)
+    };
+    #[cfg(not(unix))]
+    let opened = {
+        let _ = for_all;
+        // SAFETY: as above.
+        unsafe { Library::new(library) }
+    };
+    opened.map_err(whole)
 }
 
 /// An OpenBLAS that is open.
@@ -170,8 +179,7 @@ impl Api {
     /// # Errors
     /// It cannot be opened, and why; it is of another interface.
     pub(crate) fn open(shim: &Path) -> Result<Rc<Api>, String> {
-        // SAFETY: the file was compiled from this program's source into a folder that only its user can write.
-        let library = unsafe { Library::new(shim) }.map_err(whole)?;
+        let library = open(shim, false)?;
         // SAFETY: this function has this type in every version of the interface.
         let abi = unsafe { library.get::<unsafe extern "C" fn() -> u32>(b"wmx_abi") };
         // SAFETY: it returns a constant.
