@@ -241,7 +241,6 @@ impl Runner {
             device: Some(engine.used().device.clone()),
             handicap: self.mlx.as_ref().and_then(handicap),
             differs: self.args.differs(),
-            ..Loaded::default()
         })
     }
 
