@@ -70,9 +70,8 @@ impl Encoder {
             });
             feed_forward.forward(cpu, x, buffers);
         }
-        let Buffers { normed, .. } = buffers;
-        self.norm.forward(cpu, x, resized(normed, x.len()));
-        std::mem::swap(x, normed);
+        self.norm.forward(cpu, x, resized(&mut buffers.normed, x.len()));
+        std::mem::swap(x, &mut buffers.normed);
     }
 
     /// Two convolutions over three frames, the second of stride 2, each with GELU. With a frame of zeros at either end,
@@ -86,6 +85,7 @@ impl Encoder {
         padded[n_mels..][..heard].copy_from_slice(&mel.values[..heard]);
         padded[n_mels + heard..].fill(0.0);
 
+        // In a buffer that no block uses yet.
         let halfway = resized(&mut buffers.hidden, 4 * self.n_frames * width);
         let halfway = &mut halfway[..(n_mel_frames + 2) * width];
         let inner = width..(n_mel_frames + 1) * width;

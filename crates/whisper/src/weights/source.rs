@@ -34,7 +34,7 @@ impl Source {
     /// Bytes in all.
     pub(super) fn len(&self) -> u64 {
         match self {
-            Source::File(_, part) => part.end - part.start,
+            Source::File(_, part) => part.end.saturating_sub(part.start),
             Source::Memory(bytes) => bytes.len() as u64,
         }
     }
