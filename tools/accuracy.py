@@ -5,24 +5,20 @@
     tools/accuracy.py > docs/accuracy.md
     tools/accuracy.py --compute f32 --seeds 1 --program path/to/whisper-speedtest
 
-Hears the recordings of ../shared/audio/dev with the bundled model and those of ../shared/models, and counts errors by the rules of
-the Open ASR leaderboard (whisper-normalizer, jiwer): words of English and of most languages, characters of Japanese, Korean and
-Chinese (folded to simplified). Needs pip once; what it installs and hears lies below target/accuracy, so that a run that was
-stopped goes on where it was.
+Hears the recordings of ../shared/audio/dev with the bundled model and those of ../shared/models, and counts errors
+(word_errors.py). Needs pip once; what it installs and hears lies below target/accuracy, so that a run that was stopped goes on
+where it was.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import statistics
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ["jiwer==4.0.0", "whisper-normalizer==0.1.15", "zhconv==1.4.3"]
+from word_errors import ROOT, count, recordings
 
 # What is heard, by which model, with which options, and the most errors that may be made: a share of the words, or a number.
 ENGLISH, OTHERS = "English", "other languages"
@@ -44,8 +40,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5, help="so many, from 0")
     args = parser.parse_args()
 
-    with open(args.recordings / "manifest.tsv", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row["in_wer"] == "yes"]
+    rows = recordings(args.recordings)
     version = subprocess.run([args.program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
     print(HEAD.format(version=version, last=args.seeds - 1))
     missed = [
@@ -66,7 +61,7 @@ def measure(args, compute, rows, what, model, options, bar):
         hear(args, compute, sampled, model, options, seed, places[seed])
     counts = [errors(rows, place, places[0]) for place in places]
     words = counts[0][1]
-    found = sorted(count for count, _ in counts)
+    found = sorted(wrong for wrong, _ in counts)
     median = statistics.median_low(found)
     rate = 100 * median / words
     name = " ".join([model, *options])
@@ -107,50 +102,20 @@ def was_sampled(row, place):
 
 def errors(rows, own, first):
     """Errors and words of all recordings together; what another seed cannot change was heard with the first only."""
-    total = words = 0
-    for row in rows:
-        text = (result(row, own) or result(row, first))["text"]
-        reference = normalise(row["reference"], row["language"])
-        counted = jiwer.process_words(reference, normalise(text, row["language"]))
-        total += counted.substitutions + counted.deletions + counted.insertions
-        words += counted.hits + counted.substitutions + counted.deletions
-    return total, words
-
-
-def normalise(text, language):
-    if language == "en":
-        return english(text)
-    if language == "zh":
-        return letters(zhconv.convert(text, "zh-cn"))
-    if language in ("ja", "ko"):
-        return letters(text.replace(" ", ""))
-    return basic(text)
+    counts = [count(row, (result(row, own) or result(row, first))["text"]) for row in rows]
+    return sum(errors for errors, _ in counts), sum(words for _, words in counts)
 
 
 HEAD = """# Word error rates
 
 `tools/accuracy.py`, version {version}: default mode (greedy with fallback), median and range over `--seed` 0 to {last}.
 Rates by the rules of the Open ASR leaderboard; the other languages are pooled over all clips (words, or characters of Japanese,
-Korean and Chinese). mlx_whisper at temperature 0 on the same recordings: 8.97 % with tiny.en, 7.17 % with base in 5 bits and
-`--language en`, 17.53 % with base in 8 bits and detection (one recording is taken for Latin, and loops); faster-whisper (int8,
-beam 1): 9.19 % with tiny.en, 7.26 % with base and 8.74 % with detection.
+Korean and Chinese). mlx_whisper at temperature 0 on the same recordings: 8.97 % with tiny.en, 7.17 % with base in 5 bits as MLX makes
+them and `--language en`, 17.53 % with base in 8 bits and detection (one recording is taken for Latin, and loops); faster-whisper
+(int8, beam 1): 9.19 % with tiny.en, 7.26 % with base and 8.74 % with detection.
 
 | recordings | model and options | compute | error rate | errors, median | errors, range | at most |
 |---|---|---|---|---|---|---|"""
 
 if __name__ == "__main__":
-    environment = ROOT / "target/accuracy/venv"
-    python = environment / "bin/python"
-    if Path(sys.prefix) != environment.resolve():
-        if not python.exists():
-            venv.create(environment, with_pip=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-        sys.exit(subprocess.run([python, *sys.argv]).returncode)
-
-    import jiwer
-    import zhconv
-    from whisper_normalizer.basic import BasicTextNormalizer
-    from whisper_normalizer.english import EnglishTextNormalizer
-
-    english, basic, letters = EnglishTextNormalizer(), BasicTextNormalizer(), BasicTextNormalizer(split_letters=True)
     sys.exit(main())

@@ -1,6 +1,9 @@
 """A Whisper from its CTranslate2 form into an MLX folder, dense (f16) or quantized: called by make-models.sh.
 
-    ct2-to-mlx.py CTRANSLATE2-FOLDER OUT f16|BITS
+    ct2-to-mlx.py CTRANSLATE2-FOLDER OUT f16|BITS|BITSfit
+
+BITS is what `mx.quantize` makes, whose codes reach from the least to the greatest number of a group. BITSfit has the same form;
+its scales and biases are those with the least squared error.
 
 The two forms hold the same float16 numbers and differ in three ways: CTranslate2 stacks the query, key and value matrices of
 an attention (key and value in cross-attention), its convolutions are [out, in, kernel] where MLX has [out, kernel, in], and
@@ -24,9 +27,10 @@ def main(folder: Path, out: Path, form: str) -> None:
     heads = json.loads((folder / "config.json").read_text())["alignment_heads"]
     layers["alignment_heads"] = np.array(heads, dtype=np.int64)
 
-    bits = None if form == "f16" else int(form)
+    bits = None if form == "f16" else int(form.removesuffix("fit"))
+    quantize = fitted if form.endswith("fit") else mx.quantize
     out.mkdir(parents=True, exist_ok=True)
-    mx.save_safetensors(str(out / "weights.safetensors"), dict(encoded(layers, bits)))
+    mx.save_safetensors(str(out / "weights.safetensors"), dict(encoded(layers, bits, quantize)))
     config = dimensions(source)
     if bits:
         config["quantization"] = {"group_size": GROUP, "bits": bits}
@@ -134,17 +138,65 @@ def blocks(source: dict[str, np.ndarray], side: str) -> int:
     return len({name.split("/")[1] for name in source if name.startswith(f"{side}/layer_") and "/ffn/" in name})
 
 
-def encoded(layers: dict[str, np.ndarray], bits: int | None):
+def encoded(layers: dict[str, np.ndarray], bits: int | None, quantize):
     """What MLX quantizes are the matrices of linear and embedding layers; each scales and biases pair follows its codes."""
     for name, array in layers.items():
         value = mx.array(np.ascontiguousarray(array))
         if bits and name.endswith(".weight") and array.ndim == 2:
-            codes, scales, biases = mx.quantize(value, group_size=GROUP, bits=bits)
+            codes, scales, biases = quantize(value, group_size=GROUP, bits=bits)
             yield name, codes
             yield name.removesuffix("weight") + "scales", scales
             yield name.removesuffix("weight") + "biases", biases
         else:
             yield name, value
+
+
+def fitted(weights: mx.array, group_size: int, bits: int) -> tuple[mx.array, mx.array, mx.array]:
+    """As `mx.quantize`: codes, scales and biases."""
+    rows, columns = weights.shape
+    groups = np.array(weights).reshape(-1, group_size).astype(np.float64)
+    parts = [fit(groups[at : at + 4096], bits) for at in range(0, len(groups), 4096)]  # what fits into the cache
+    codes, scales, biases = (np.concatenate(part) for part in zip(*parts))
+    # Little-endian: the first code has the lowest bits, 32 codes fill whole words.
+    stream = np.unpackbits(codes.astype(np.uint8)[..., None], axis=-1, count=bits, bitorder="little")
+    words = np.packbits(stream.reshape(rows, -1), axis=-1, bitorder="little").view(np.uint32)
+    per_row = (rows, columns // group_size)
+    return mx.array(words), mx.array(scales.reshape(per_row)), mx.array(biases.reshape(per_row))
+
+
+def fit(groups: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes, scales and biases (float16) of groups, [n, size] in float64.
+
+    From each of many ranges around the middle of a group, the nearest codes and the straight line through them are found in
+    turns (Lloyd's way, which ends in a near minimum); the best is kept. In float64, so that no machine rounds otherwise.
+    """
+    most = 2**bits - 1
+    low, high = groups.min(1, keepdims=True), groups.max(1, keepdims=True)
+    mean = groups.mean(1, keepdims=True)
+    best, least = None, None
+    for share in np.linspace(0.7, 1.05, 36):
+        scale = np.maximum(share * (high - low) / most, 1e-7)
+        bias = (low + high) / 2 - scale * most / 2
+        for _ in range(8):
+            codes = nearest(groups, scale, bias, most)
+            centre = codes.mean(1, keepdims=True)
+            spread = ((codes - centre) ** 2).sum(1, keepdims=True)
+            slope = ((codes - centre) * groups).sum(1, keepdims=True) / np.maximum(spread, 1e-9)
+            scale = np.where(slope > 1e-7, slope, scale)
+            bias = mean - scale * centre
+        scale, bias = scale.astype(np.float16), bias.astype(np.float16)
+        found = nearest(groups, scale.astype(np.float64), bias.astype(np.float64), most), scale, bias
+        error = ((found[0] * scale.astype(np.float64) + bias - groups) ** 2).sum(1, keepdims=True)
+        if best is None:
+            best, least = found, error
+        else:
+            best = tuple(np.where(error < least, new, old) for new, old in zip(found, best))
+            least = np.minimum(error, least)
+    return best
+
+
+def nearest(groups: np.ndarray, scale: np.ndarray, bias: np.ndarray, most: int) -> np.ndarray:
+    return np.clip(np.rint((groups - bias) / scale), 0, most)
 
 
 main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

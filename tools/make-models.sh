@@ -6,7 +6,8 @@
 # FORM    writes
 # ct2     OUT/faster-whisper-NAME              CTranslate2, float16: what the packages hold
 # f16     OUT/whisper-NAME-mlx                 MLX, float16
-# 2 to 8  OUT/whisper-NAME-mlx-FORMbit         MLX, affine, groups of 64
+# 2 to 8  OUT/whisper-NAME-mlx-FORMbit         MLX, affine, groups of 64, as MLX quantizes
+# 2fit to 8fit  OUT/whisper-NAME-mlx-FORM      the same form, fitted by least squares
 # ggml    OUT/ggml-NAME{,-q8_0,-q4_0}.bin      whisper.cpp: float16, 8 and 4 bits
 #
 # What is there already is left alone. Needs python3 (3.11 or newer) with venv. WORK=DIR keeps the downloads for a next run.
@@ -72,12 +73,13 @@ for want in "$@"; do
         ct2) ;;
         f16) make "$out/whisper-$name-mlx" mlx "$name" f16 ;;
         [2-8]) make "$out/whisper-$name-mlx-${form}bit" mlx "$name" "$form" ;;
+        [2-8]fit) make "$out/whisper-$name-mlx-$form" mlx "$name" "$form" ;;
         ggml)
             make "$out/whisper-$name-mlx" mlx "$name" f16
             make "$out/ggml-$name.bin" ggml "$name" f16
             make "$out/ggml-$name-q8_0.bin" ggml "$name" q8_0
             make "$out/ggml-$name-q4_0.bin" ggml "$name" q4_0
             ;;
-        *) echo "unknown form $form: ct2, f16, 2 to 8, ggml" >&2; exit 2 ;;
+        *) echo "unknown form $form: ct2, f16, 2 to 8, 2fit to 8fit, ggml" >&2; exit 2 ;;
     esac
 done

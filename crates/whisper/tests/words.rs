@@ -13,7 +13,7 @@ use whisper::model::Model;
 use whisper::{Compat, Options, Transcript, transcribe};
 
 mod support;
-use support::{bundled, checkpoint, load, root, shared};
+use support::{bundled, checkpoint, load, root, shared, transcripts};
 
 /// Set, it makes the tests hear every recording.
 const ALL: &str = "WHISPER_TEST_ALL";
@@ -45,13 +45,12 @@ fn compare(test: &str, model_name: &str) {
     let Some(recordings) = shared(test, "audio/dev") else {
         return;
     };
-    let Some(golden) = shared(test, &format!("golden/transcripts/{model_name}.words.jsonl")) else {
+    let Some(golden) = transcripts(test, model_name, ".words.jsonl") else {
         return;
     };
     let Some(folder) = checkpoint(test, model_name) else {
         return;
     };
-    let golden = std::fs::read_to_string(golden).unwrap();
     assert_eq!(golden.lines().count(), 5, "{model_name}");
     // The last two are a minute each, and take that long with base.
     let n_heard = match std::env::var_os(ALL) {

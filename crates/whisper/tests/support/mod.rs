@@ -45,6 +45,16 @@ pub(crate) fn checkpoint(test: &str, name: &str) -> Option<PathBuf> {
     }
 }
 
+/// Golden transcripts of a model, a line each: those of the bundled model lie beside the tests.
+pub(crate) fn transcripts(test: &str, name: &str, suffix: &str) -> Option<String> {
+    let path = format!("golden/transcripts/{name}{suffix}");
+    let path = match name {
+        "whisper-base-mlx-5bit" => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path),
+        _ => shared(test, &path)?,
+    };
+    Some(std::fs::read_to_string(path).unwrap())
+}
+
 /// Loads a model folder, to run on one thread: tests run side by side, and threads change no bit.
 pub(crate) fn load(folder: &Path, isa: Isa) -> CpuModel {
     CpuModel::load(Checkpoint::open(folder).unwrap(), Cpu::with(isa, 1)).unwrap()
