@@ -6,6 +6,7 @@
 # WHISPER_CPP=FOLDER   source of whisper.cpp, built for this processor; without, it is left out
 # DEV=FOLDER           recordings with manifest.tsv: word error rates, a file of two minutes, and all English ones joined, on which
 #                      windows are decoded side by side (default ../shared/audio/dev)
+# MODELS="tiny.en"     only this (default tiny.en base)
 # RUN=COMMAND          put before each round
 # OUT=FILE             where the table goes as well (docs/rivals.md)
 #

@@ -40,7 +40,7 @@ def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
         print(f"no {dev / LONG}: eleven seconds only, no word error rates", file=sys.stderr)
     (folder / "results").mkdir(exist_ok=True)
     text = heading()
-    for model in ["tiny.en", "base"]:
+    for model in os.environ.get("MODELS", "tiny.en base").split():
         rows = {row: weights for row in sorted(os.listdir(folder / "rows")) if (weights := weights_of(folder, model, row))}
         if not rows:
             continue
