@@ -7,6 +7,7 @@
 # DEV=FOLDER           recordings with manifest.tsv: word error rates, a file of two minutes, and all English ones joined, on which
 #                      windows are decoded side by side (default ../shared/audio/dev)
 # MODELS="tiny.en"     only this (default tiny.en base)
+# TASKS="11 s"         only this table of a model (default 11 s, 127 s, 931 s)
 # RUN=COMMAND          put before each round
 # OUT=FILE             where the table goes as well (docs/rivals.md)
 #
