@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/whisper-speedtest")
     parser.add_argument("--recordings", type=Path, default=ROOT / "../shared/audio/dev", help="a folder with manifest.tsv")
     args = parser.parse_args()
-    args.models = args.models.resolve()
+    args.models, args.program = args.models.resolve(), args.program.resolve()
 
     rows = [row for row in recordings(args.recordings) if row["language"] == "en"]
     version = subprocess.run([args.program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]

@@ -32,15 +32,18 @@ pub(crate) fn shared(test: &str, path: &str) -> Option<PathBuf> {
     None
 }
 
+/// The name of the model that ships with the program.
+const BUNDLED: &str = "whisper-base-mlx-5bit";
+
 /// The model that ships with the program.
 pub(crate) fn bundled() -> PathBuf {
-    root().join("assets/whisper-base-mlx-5bit")
+    root().join("assets").join(BUNDLED)
 }
 
 /// The model that golden transcripts were made with: the one that ships with the program, or one beside the project.
 pub(crate) fn checkpoint(test: &str, name: &str) -> Option<PathBuf> {
     match name {
-        "whisper-base-mlx-5bit" => Some(bundled()),
+        BUNDLED => Some(bundled()),
         _ => shared(test, &format!("models/{name}")),
     }
 }
@@ -49,7 +52,7 @@ pub(crate) fn checkpoint(test: &str, name: &str) -> Option<PathBuf> {
 pub(crate) fn transcripts(test: &str, name: &str, suffix: &str) -> Option<String> {
     let path = format!("golden/transcripts/{name}{suffix}");
     let path = match name {
-        "whisper-base-mlx-5bit" => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path),
+        BUNDLED => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path),
         _ => shared(test, &path)?,
     };
     Some(std::fs::read_to_string(path).unwrap())
