@@ -30,6 +30,7 @@ fn measure(
             peak = peak.max(match cpu.compute() {
                 Compute::F32 => peak_flops(cpu),
                 Compute::Int8 => peak_int8_ops(cpu),
+                Compute::Int16 => peak_int8_ops(cpu) / 2.0,
             });
             let mut total = Duration::ZERO;
             for _ in 0..n {
@@ -70,7 +71,10 @@ fn weights(cpu: &Cpu, form: &str, n: usize, k: usize) -> Weights {
 fn kernels(c: &mut Criterion) {
     let threads = std::env::var("THREADS").ok().and_then(|n| n.parse().ok());
     let cpu = &Cpu::new(threads).expect("WHISPER_ISA");
-    let int8 = &Cpu::new(threads).expect("WHISPER_ISA").computing(Compute::Int8);
+    let (int8, int16) = (
+        &cpu.clone().computing(Compute::Int8),
+        &cpu.clone().computing(Compute::Int16),
+    );
 
     measure(c, cpu, "region", "empty", 0, 0, || {
         cpu.pool().run(2 * cpu.threads(), |i| {
@@ -88,9 +92,13 @@ fn kernels(c: &mut Criterion) {
         (1500, 512, 2048),
         (1500, 2048, 512),
     ] {
-        // f: in f32; q: integers.
+        // f: in f32; q: integers, of 16 bits for the few rows of a decoder.
         for form in ["f32", "f16", "f8", "q8", "q5", "q4"] {
-            let cpu = if form.starts_with('q') { int8 } else { cpu };
+            let cpu = match (form.starts_with('q'), m) {
+                (false, _) => cpu,
+                (true, ..16) => int16,
+                (true, _) => int8,
+            };
             let w = weights(cpu, form, n, k);
             let (x, mut y) = (vec![0.5; m * k], vec![0.0; m * n]);
             let then = if m > 1 && n > k { Then::Gelu } else { Then::Store };

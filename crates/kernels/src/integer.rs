@@ -7,6 +7,9 @@
 //! y = sum over groups of t (s (q . x) + b sum x)
 //! ```
 //!
+//! With [`Compute::Int16`] it is taken as `t (255 h + l)`, two whole numbers from -127 to 127: a row in two planes, whose
+//! products are added in the end.
+//!
 //! Groups are added in ascending order, each by one multiply-add: as in [`tile`](crate::tile), results do not depend on
 //! the instruction set (`scalar`, which rounds products, apart), on the rows beside, or on the threads.
 //!
@@ -17,7 +20,7 @@
 use std::ops::Range;
 
 use crate::codes::{CodeLine, RUN, RUN_QUADS, unpack};
-use crate::cpu::Cpu;
+use crate::cpu::{Compute, Cpu};
 use crate::isa::{LANES, Op, Simd};
 use crate::linear::{Finish, Rows, Store};
 use crate::scratch::{Line, PANEL_CODES, ROW_BYTES, ROW_FACTORS, TILES, Zero, with_buffer};
@@ -87,14 +90,19 @@ pub(crate) fn product<const N: usize>(cpu: &Cpu, x: Rows<'_>, codes: &[&Codes; N
     let (tile_rows, tile_panels) = finishes[0].shape();
     let tiles = x.rows().div_ceil(tile_rows);
     let runs = groups * group_runs;
+    let planes = match cpu.compute() {
+        Compute::Int16 => 2,
+        _ => 1,
+    };
     let quantized = |tiles: Range<usize>, then: &dyn Fn(&mut [RowRun], &[Factor])| {
-        let n = tiles.len() * tile_rows;
+        let n = tiles.len() * planes * tile_rows;
         with_buffer(&ROW_BYTES, n * runs, |bytes| {
             with_buffer(&ROW_FACTORS, n * groups, |factors| {
                 cpu.isa().run(Quantize {
                     x,
                     first_row: tiles.start * tile_rows,
                     tile_rows,
+                    planes,
                     group_runs,
                     bytes,
                     factors,
@@ -115,6 +123,7 @@ pub(crate) fn product<const N: usize>(cpu: &Cpu, x: Rows<'_>, codes: &[&Codes; N
                     cpu.isa().run(FewRows {
                         bytes,
                         factors,
+                        planes,
                         panels: of_task(i)..of_task(i + 1).min(finish.panels()),
                         codes,
                         finish,
@@ -124,18 +133,19 @@ pub(crate) fn product<const N: usize>(cpu: &Cpu, x: Rows<'_>, codes: &[&Codes; N
         });
         return;
     }
-    let blocks = (tiles * tile_rows * runs * RUN).div_ceil(BLOCK_BYTES);
+    let blocks = (tiles * planes * tile_rows * runs * RUN).div_ceil(BLOCK_BYTES);
     let blocks = blocks.max(4 * cpu.threads()).min(tiles);
     cpu.pool().run(blocks, |i| {
         let tiles = tiles * i / blocks..tiles * (i + 1) / blocks;
         quantized(tiles.clone(), &|bytes, factors| {
             cpu.isa().run(Arrange { bytes });
             with_buffer(&PANEL_CODES, tile_panels * runs * RUN_QUADS, |unpacked| {
-                with_buffer(&TILES, tile_panels * tile_rows, |tile| {
+                with_buffer(&TILES, planes * tile_panels * tile_rows, |tile| {
                     for (codes, finish) in codes.iter().zip(finishes) {
                         cpu.isa().run(Block {
                             bytes,
                             factors,
+                            planes,
                             first_row: tiles.start * tile_rows,
                             codes,
                             unpacked,
@@ -149,12 +159,13 @@ pub(crate) fn product<const N: usize>(cpu: &Cpu, x: Rows<'_>, codes: &[&Codes; N
     });
 }
 
-/// Rows to whole numbers, tile by tile: bytes `[tile][run][row]`, factors `[tile][group][row]`. Rows past the last and
-/// numbers past the end of a row are 0.
+/// Rows to whole numbers, tile by tile: bytes `[tile][plane][run][row]`, factors `[tile][plane][group][row]`. Rows past the
+/// last and numbers past the end of a row are 0.
 struct Quantize<'a> {
     x: Rows<'a>,
     first_row: usize,
     tile_rows: usize,
+    planes: usize,
     group_runs: usize,
     bytes: &'a mut [RowRun],
     factors: &'a mut [Factor],
@@ -169,13 +180,18 @@ impl Op for Quantize<'_> {
             x,
             first_row,
             tile_rows,
+            planes,
             group_runs,
             bytes,
             factors,
         } = self;
         let groups = x.columns().div_ceil(group_runs * RUN);
-        let tiles = bytes.chunks_exact_mut(groups * group_runs * tile_rows);
-        for (tile, (bytes, factors)) in tiles.zip(factors.chunks_exact_mut(groups * tile_rows)).enumerate() {
+        let (plane_bytes, plane_factors) = (groups * group_runs * tile_rows, groups * tile_rows);
+        let tiles = bytes.chunks_exact_mut(planes * plane_bytes);
+        let tiles = tiles.zip(factors.chunks_exact_mut(planes * plane_factors));
+        for (tile, (bytes, factors)) in tiles.enumerate() {
+            let (bytes, low_bytes) = bytes.split_at_mut(plane_bytes);
+            let (factors, low_factors) = factors.split_at_mut(plane_factors);
             for r in 0..tile_rows {
                 let row = first_row + tile * tile_rows + r;
                 let row = if row < x.rows() { x.row(row) } else { &[] };
@@ -183,41 +199,82 @@ impl Op for Quantize<'_> {
                     let from = group * group_runs * RUN;
                     let numbers = row.get(from..).unwrap_or(&[]);
                     let numbers = &numbers[..numbers.len().min(group_runs * RUN)];
-                    let runs = bytes[group * group_runs * tile_rows + r..]
-                        .iter_mut()
-                        .step_by(tile_rows);
-                    factors[group * tile_rows + r] = quantize_group(s, numbers, runs.take(group_runs));
+                    let first = group * group_runs * tile_rows + r;
+                    let runs = bytes[first..].iter_mut().step_by(tile_rows).take(group_runs);
+                    let factor = &mut factors[group * tile_rows + r];
+                    if planes == 1 {
+                        *factor = quantize_group(s, numbers, runs);
+                    } else {
+                        let low_runs = low_bytes[first..].iter_mut().step_by(tile_rows);
+                        [*factor, low_factors[group * tile_rows + r]] =
+                            quantize_group_finely(s, numbers, runs.zip(low_runs));
+                    }
                 }
             }
         }
     }
 }
 
+/// The numbers of a group, in lines; the last is filled up with zeros.
+struct Lines<'a> {
+    whole: &'a [[f32; LANES]],
+    last: [f32; LANES],
+}
+
+impl<'a> Lines<'a> {
+    #[inline(always)]
+    fn new(x: &'a [f32]) -> Self {
+        let (whole, rest) = x.as_chunks();
+        let mut last = [0.0; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        Self { whole, last }
+    }
+
+    /// Zeros from the end on.
+    #[inline(always)]
+    fn get(&self, i: usize) -> &[f32; LANES] {
+        const PAST: [f32; LANES] = [0.0; LANES];
+        match self.whole.get(i) {
+            Some(line) => line,
+            None if i == self.whole.len() => &self.last,
+            None => &PAST,
+        }
+    }
+
+    /// The size of the greatest.
+    #[inline(always)]
+    fn greatest<S: Simd>(&self, s: S) -> f32 {
+        let zero = s.splat(0.0);
+        let mut greatest = s.load(&self.last);
+        greatest = s.max(greatest, s.sub(zero, greatest));
+        for line in self.whole {
+            let x = s.load(line);
+            greatest = s.max(s.max(x, s.sub(zero, x)), greatest);
+        }
+        s.greatest(greatest)
+    }
+}
+
+/// What makes `most` of the greatest. Below 1e-30 nothing comes out of a sum of floats, and `most` over it is still finite.
+#[inline(always)]
+fn steps(most: f32, greatest: f32) -> f32 {
+    if greatest > 1e-30 { most / greatest } else { 0.0 }
+}
+
+/// At this size floats are whole numbers: adding it rounds, half to even.
+const MAGIC: f32 = 12_582_912.0;
+
 /// The greatest number becomes 127 or -127.
 #[inline(always)]
 pub(crate) fn quantize_group<'a, S: Simd>(s: S, x: &[f32], runs: impl Iterator<Item = &'a mut RowRun>) -> Factor {
-    let (lines, rest) = x.as_chunks::<LANES>();
-    let mut last = [0.0; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    let zero = s.splat(0.0);
-    let mut greatest = s.load(&last);
-    greatest = s.max(greatest, s.sub(zero, greatest));
-    for line in lines {
-        let x = s.load(line);
-        greatest = s.max(s.max(x, s.sub(zero, x)), greatest);
-    }
-    let greatest = s.greatest(greatest);
-    // Below this nothing comes out of a sum of floats, and 127 over it is still finite.
-    let steps = if greatest > 1e-30 { 127.0 / greatest } else { 0.0 };
-    let (steps, magic) = (s.splat(steps), s.splat(12_582_912.0));
-    let mut sum = zero;
-    let mut lines = lines.iter();
-    let mut last = Some(&last);
-    for run in runs {
-        for to in run.0.as_chunks_mut::<LANES>().0 {
-            let from = lines.next().or_else(|| last.take()).unwrap_or(&[0.0; LANES]);
-            // At the size of `magic` floats are whole numbers: adding it rounds, half to even.
-            let whole = s.sub(s.fma(s.load(from), steps, magic), magic);
+    let lines = Lines::new(x);
+    let greatest = lines.greatest(s);
+    let (steps, magic) = (s.splat(steps(127.0, greatest)), s.splat(MAGIC));
+    let mut sum = s.splat(0.0);
+    for (i, run) in runs.enumerate() {
+        for (j, to) in run.0.as_chunks_mut().0.iter_mut().enumerate() {
+            let x = s.load(lines.get(i * RUN / LANES + j));
+            let whole = s.sub(s.fma(x, steps, magic), magic);
             sum = s.add(sum, whole);
             s.store_bytes(whole, to);
         }
@@ -228,10 +285,52 @@ pub(crate) fn quantize_group<'a, S: Simd>(s: S, x: &[f32], runs: impl Iterator<I
     }
 }
 
+/// What a number in the upper plane is worth in the lower one. 256 would leave remainders of 128, which is no signed byte.
+const PLANE: f32 = 255.0;
+
+/// The greatest number becomes 32512 or -32512; all in two planes, the upper one first.
+#[inline(always)]
+fn quantize_group_finely<'a, S: Simd>(
+    s: S,
+    x: &[f32],
+    runs: impl Iterator<Item = (&'a mut RowRun, &'a mut RowRun)>,
+) -> [Factor; 2] {
+    const MOST: f32 = 127.0 * PLANE + 127.0;
+    let lines = Lines::new(x);
+    let greatest = lines.greatest(s);
+    let (steps, magic) = (s.splat(steps(MOST, greatest)), s.splat(MAGIC));
+    let (mut high_sum, mut low_sum) = (s.splat(0.0), s.splat(0.0));
+    for (i, (high_run, low_run)) in runs.enumerate() {
+        let high_run = high_run.0.as_chunks_mut().0;
+        let low_run = low_run.0.as_chunks_mut().0;
+        for (j, (to_high, to_low)) in high_run.iter_mut().zip(low_run).enumerate() {
+            let x = s.load(lines.get(i * RUN / LANES + j));
+            let whole = s.sub(s.fma(x, steps, magic), magic);
+            let high = s.sub(s.fma(whole, s.splat(1.0 / PLANE), magic), magic);
+            let low = s.fma(high, s.splat(-PLANE), whole);
+            high_sum = s.add(high_sum, high);
+            low_sum = s.add(low_sum, low);
+            s.store_bytes(high, to_high);
+            s.store_bytes(low, to_low);
+        }
+    }
+    let scale = greatest * (1.0 / MOST);
+    let high = Factor {
+        scale: scale * PLANE,
+        sum: s.sum(high_sum),
+    };
+    let low = Factor {
+        scale,
+        sum: s.sum(low_sum),
+    };
+    [high, low]
+}
+
 /// Panels times one tile of rows, unpacked in registers.
 struct FewRows<'a> {
     bytes: &'a [RowRun],
     factors: &'a [Factor],
+    planes: usize,
     panels: Range<usize>,
     codes: &'a Codes,
     finish: &'a Finish<'a>,
@@ -248,6 +347,16 @@ impl Op for FewRows<'_> {
 
 #[inline(always)]
 fn few_rows<S: Simd, const R: usize, const P: usize>(s: S, job: FewRows<'_>) {
+    match job.planes {
+        1 => few_rows_in_planes::<S, R, 1>(s, job),
+        _ => few_rows_in_planes::<S, R, 2>(s, job),
+    }
+}
+
+#[inline(always)]
+fn few_rows_in_planes<S: Simd, const R: usize, const PLANES: usize>(s: S, job: FewRows<'_>) {
+    let groups = job.codes.groups;
+    let runs = groups * job.codes.group_runs;
     let bytes = job.bytes.as_chunks::<R>().0;
     let factors = job.factors.as_chunks::<R>().0;
     for panel in job.panels {
@@ -258,28 +367,41 @@ fn few_rows<S: Simd, const R: usize, const P: usize>(s: S, job: FewRows<'_>) {
             scales,
             biases,
         } = job.codes.panel(panel);
-        let mut tile = [s.splat(0.0); R];
-        for (group, factors) in factors.iter().enumerate() {
-            let mut sums = [s.chain(0.0); R];
-            for r in 0..R {
-                sums[r] = s.chain(factors[r].sum);
+        let mut tiles = [[s.splat(0.0); R]; PLANES];
+        for group in 0..groups {
+            let mut sums = [[s.chain(0.0); R]; PLANES];
+            for plane in 0..PLANES {
+                for r in 0..R {
+                    sums[plane][r] = s.chain(factors[plane * groups + group][r].sum);
+                }
             }
             for run in group * group_runs..(group + 1) * group_runs {
                 let codes = unpack(s, &lines[run * bits..][..bits]);
-                for r in 0..R {
-                    for quad in 0..RUN_QUADS {
-                        sums[r] = s.dot(sums[r], codes[quad], &bytes[run][r].0.as_chunks::<QUAD>().0[quad]);
+                for plane in 0..PLANES {
+                    let rows = &bytes[plane * runs + run];
+                    for r in 0..R {
+                        for quad in 0..RUN_QUADS {
+                            let x = &rows[r].0.as_chunks::<QUAD>().0[quad];
+                            sums[plane][r] = s.dot(sums[plane][r], codes[quad], x);
+                        }
                     }
                 }
             }
             let (scale, bias) = (s.load(&scales[group].0), s.load(&biases[group].0));
-            for r in 0..R {
-                tile[r] = add_group(s, tile[r], sums[r], scale, bias, &factors[r]);
+            for plane in 0..PLANES {
+                for r in 0..R {
+                    let factor = &factors[plane * groups + group][r];
+                    tiles[plane][r] = add_group(s, tiles[plane][r], sums[plane][r], scale, bias, factor);
+                }
             }
         }
         let mut lines = [Line::ZERO; R];
         for r in 0..R {
-            s.store(tile[r], &mut lines[r].0);
+            let mut sum = tiles[0][r];
+            for plane in 1..PLANES {
+                sum = s.add(sum, tiles[plane][r]);
+            }
+            s.store(sum, &mut lines[r].0);
         }
         s.vectorize(Store::new(job.finish, &lines, 0, panel, 1));
     }
@@ -305,11 +427,12 @@ impl Op for Arrange<'_> {
 struct Block<'a> {
     bytes: &'a [RowRun],
     factors: &'a [Factor],
+    planes: usize,
     first_row: usize,
     codes: &'a Codes,
     /// Room for the unpacked codes of a tile's panels.
     unpacked: &'a mut [CodeLine],
-    /// Room for a tile.
+    /// Room for a tile of each plane.
     tile: &'a mut [Line],
     finish: &'a Finish<'a>,
 }
@@ -367,9 +490,20 @@ fn block<S: Simd, const R: usize, const P: usize>(s: S, job: Block<'_>) {
             };
             lines.as_chunks().0
         });
-        let tiles = bytes.chunks_exact(runs).zip(factors.chunks_exact(codes.groups));
-        for (i, (bytes, factors)) in tiles.enumerate() {
+        let planes = bytes.chunks_exact(runs).zip(factors.chunks_exact(codes.groups));
+        for (i, (bytes, factors)) in planes.enumerate() {
+            let (i, plane) = (i / job.planes, i % job.planes);
+            let (tile, rest) = tile.split_at_mut(P * R);
+            if plane + 1 < job.planes {
+                s.multiply::<R, P>(bytes, factors, lines, &panels, rest);
+                continue;
+            }
             s.multiply::<R, P>(bytes, factors, lines, &panels, tile);
+            if job.planes > 1 {
+                for (to, other) in tile.iter_mut().zip(rest) {
+                    s.store(s.add(s.load(&to.0), s.load(&other.0)), &mut to.0);
+                }
+            }
             let valid = P.min(n_panels - first_panel);
             let first_row = job.first_row + i * R;
             s.vectorize(Store::new(finish, tile, first_row, first_panel, valid));

@@ -65,7 +65,7 @@ impl KeyValue {
             keys.len()
         );
         let n = keys.len() / width;
-        if cpu.compute() == Compute::Int8 && head_dim.is_multiple_of(RUN) {
+        if cpu.compute() != Compute::F32 && head_dim.is_multiple_of(RUN) {
             return Self {
                 len: n,
                 quantized: Some(Arc::new(Quantized::new(cpu, heads, head_dim, keys, values))),

@@ -159,7 +159,7 @@ pub fn linear_each<const N: usize>(cpu: &Cpu, x: Rows<'_>, layers: [Layer<'_>; N
         return;
     }
     let codes = layers.each_ref().map(|(w, _)| match &w.form {
-        Form::Codes(codes) if cpu.compute() == Compute::Int8 => Some(codes),
+        Form::Codes(codes) if cpu.compute() != Compute::F32 => Some(codes),
         _ => None,
     });
     if let Some(&Some(first)) = codes.first()

@@ -130,6 +130,7 @@ fn the_token_loop_allocates_nothing() {
             (2, Compute::F32),
             (1, Compute::Int8),
             (2, Compute::Int8),
+            (2, Compute::Int16),
         ] {
             let mut decoder = Decoder::new(isa, threads, compute);
             // A worker may meet its first task late on a busy machine, and only then get its buffers.

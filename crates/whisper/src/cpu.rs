@@ -30,6 +30,8 @@ use layers::Loader;
 pub struct CpuModel {
     dims: Dims,
     cpu: Cpu,
+    /// What decodes: few rows at a time, which cost the same when they are quantized more finely.
+    decoder_cpu: Cpu,
     encoder: Encoder,
     decoder: Decoder,
     alignment_heads: Option<Vec<Head>>,
@@ -57,6 +59,10 @@ impl CpuModel {
         checkpoint.finish()?;
         Ok(CpuModel {
             dims,
+            decoder_cpu: match cpu.compute() {
+                Compute::Int8 => cpu.clone().computing(Compute::Int16),
+                Compute::F32 | Compute::Int16 => cpu.clone(),
+            },
             cpu,
             encoder,
             decoder,
@@ -179,8 +185,8 @@ impl Model for CpuModel {
     fn step(&self, batch: &mut [Feed<'_, Hypothesis>], logits: &mut Vec<f32>) -> Result<()> {
         batch.iter().try_for_each(|feed| self.check(feed))?;
         self.decoding.lend(|scratch| {
-            self.decoder.read(&self.cpu, batch, scratch, |_, _, _| {});
-            self.decoder.project(&self.cpu, batch, scratch, logits);
+            self.decoder.read(&self.decoder_cpu, batch, scratch, |_, _, _| {});
+            self.decoder.project(&self.decoder_cpu, batch, scratch, logits);
         });
         Ok(())
     }
@@ -205,14 +211,14 @@ impl Model for CpuModel {
         let mut logits = Vec::new();
         self.decoding.lend(|scratch| {
             self.decoder
-                .read(&self.cpu, &mut batch, scratch, |layer, queries, window| {
+                .read(&self.decoder_cpu, &mut batch, scratch, |layer, queries, window| {
                     for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {
                         if head.layer == layer {
-                            attention_scores(&self.cpu, queries, window, head.head, scores);
+                            attention_scores(&self.decoder_cpu, queries, window, head.head, scores);
                         }
                     }
                 });
-            self.decoder.project(&self.cpu, &batch, scratch, &mut logits);
+            self.decoder.project(&self.decoder_cpu, &batch, scratch, &mut logits);
         });
         Ok(Alignment { logits, scores })
     }

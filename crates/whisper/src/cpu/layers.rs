@@ -142,7 +142,7 @@ fn dense(cpu: &Cpu, float: Float, outputs: usize, inputs: usize, bytes: &[u8]) -
     let float = kernel_float(float);
     match cpu.compute() {
         Compute::F32 => Weights::dense(cpu, float, outputs, inputs, bytes),
-        Compute::Int8 => Weights::quantized(cpu, float, outputs, inputs, bytes),
+        Compute::Int8 | Compute::Int16 => Weights::quantized(cpu, float, outputs, inputs, bytes),
     }
 }
 
