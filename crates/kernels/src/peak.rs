@@ -14,14 +14,15 @@ pub fn peak_flops(cpu: &Cpu) -> f64 {
     2.0 * LANES as f64 * peak(cpu, |rounds| cpu.isa().run(Chains { rounds, x: 0.5 }))
 }
 
-/// Operations a second of the integer dot products that [`Compute::Int8`](crate::Compute) is made of, in registers.
+/// Operations a second of the integer dot products that [`Compute::Int8`](crate::Compute) is made of, on codes of 8 bits in
+/// registers. (Where no one instruction does it, codes of fewer bits may take less.)
 pub fn peak_int8_ops(cpu: &Cpu) -> f64 {
     2.0 * QUAD as f64
         * LANES as f64
         * peak(cpu, |rounds| {
             cpu.isa().run(Dots {
                 rounds,
-                x: [1, -2, 3, -4],
+                rows: [[1, -2, 3, -4]; STEPS],
             })
         })
 }
@@ -81,7 +82,8 @@ fn chains<S: Simd, const N: usize>(s: S, job: Chains) -> f32 {
 
 struct Dots {
     rounds: usize,
-    x: [i8; QUAD],
+    /// An own row for each step: products of the same codes and numbers would be taken out of the loop.
+    rows: [[i8; QUAD]; STEPS],
 }
 
 impl Op for Dots {
@@ -99,13 +101,13 @@ impl Op for Dots {
 
 #[inline(always)]
 fn dots<S: Simd, const N: usize>(s: S, job: Dots) -> f32 {
-    let x = black_box(job.x);
     let codes = s.load_codes(&black_box([7; QUAD * LANES]));
     let mut acc = [s.chain(0.0); N];
     for _ in 0..job.rounds {
-        for _ in 0..STEPS / N {
-            for a in &mut acc {
-                *a = s.dot(*a, codes, &x);
+        let rows: &[[i8; QUAD]; STEPS] = black_box(&job.rows);
+        for step in 0..STEPS / N {
+            for n in 0..N {
+                acc[n] = s.dot(acc[n], codes, &rows[step * N + n]);
             }
         }
     }

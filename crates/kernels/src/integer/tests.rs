@@ -183,35 +183,31 @@ fn extremes_are_right(cpu: &Cpu) {
     for cpu in &both(cpu) {
         let (n, group) = (18, 128);
         let k = 2 * group;
-        for (codes, scale, bias) in [
-            (0x00, 1.0, -0.5),
-            (0xff, 1.0, 0.0),
-            (0xff, 0.25, -32.0),
-            (0x80, 1.0, -128.0),
-            (0xff, f32::from_bits(3), 0.0),
-            (0xff, 1e25, -1e25),
-        ] {
-            let w = Weights::affine(
-                cpu,
-                8,
-                group,
-                n,
-                k,
-                &vec![codes; n * k],
-                &vec![scale; 2 * n],
-                &vec![bias; 2 * n],
-            );
-            for x in [1.0f32, -1.0, 3e-39, 1e-20, 1e5, 0.0] {
-                // One row of one number throughout, one that alternates.
-                let mut rows = vec![x; 20 * k];
-                rows[k..].iter_mut().step_by(2).for_each(|x| *x = -*x);
-                for m in [1, 20] {
-                    let x = Rows::new(&rows[..m * k], m, k);
-                    let (expected, sizes) = naive(x, &w, group, cpu.compute());
-                    let greatest = (255.0 * f64::from(scale) + f64::from(bias).abs()) * f64::from(x.row(0)[0]).abs();
-                    assert_within(&run(cpu, x, &w, None, Then::Store), &expected, |i| {
-                        bound(cpu, k, greatest, sizes[i])
-                    });
+        for bits in BITS {
+            for (codes, scale, bias) in [
+                (0x00, 1.0, -0.5),
+                (0xff, 1.0, 0.0),
+                (0xff, 0.25, -32.0),
+                (0x80, 1.0, -128.0),
+                (0xff, f32::from_bits(3), 0.0),
+                (0xff, 1e25, -1e25),
+            ] {
+                let codes = vec![codes; n * k * bits / 8];
+                let (scales, biases) = (vec![scale; 2 * n], vec![bias; 2 * n]);
+                let w = Weights::affine(cpu, bits, group, n, k, &codes, &scales, &biases);
+                for x in [1.0f32, -1.0, 3e-39, 1e-20, 1e5, 0.0] {
+                    // One row of one number throughout, one that alternates.
+                    let mut rows = vec![x; 20 * k];
+                    rows[k..].iter_mut().step_by(2).for_each(|x| *x = -*x);
+                    for m in [1, 20] {
+                        let x = Rows::new(&rows[..m * k], m, k);
+                        let (expected, sizes) = naive(x, &w, group, cpu.compute());
+                        let greatest =
+                            (255.0 * f64::from(scale) + f64::from(bias).abs()) * f64::from(x.row(0)[0]).abs();
+                        assert_within(&run(cpu, x, &w, None, Then::Store), &expected, |i| {
+                            bound(cpu, k, greatest, sizes[i])
+                        });
+                    }
                 }
             }
         }

@@ -1,8 +1,14 @@
 //! AVX2 with FMA and F16C, with or without AVX-VNNI: a vector is a pair of registers, and there are 16.
 
+mod tile;
+
 use std::arch::x86_64::*;
 
 use super::{LANES, Op, Simd};
+use crate::codes::{CodeLine, RUN_QUADS};
+use crate::integer::{self, Factor, RowRun};
+use crate::scratch::Line;
+use crate::weights::CodePanel;
 
 /// Proof of AVX2, FMA and F16C: every CPU since Haswell and Zen. With `VNNI`, of AVX-VNNI as well: Alder Lake, Zen 5.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -229,6 +235,24 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         let bytes = registers!(_mm_packs_epi16(low, high));
         // SAFETY: writes the 16 bytes of `to`, aligned or not; SSE2 is part of x86-64.
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), bytes) }
+    }
+
+    #[inline(always)]
+    fn multiply<const R: usize, const P: usize>(
+        self,
+        bytes: &[[RowRun; R]],
+        factors: &[[Factor; R]],
+        codes: [&[[CodeLine; RUN_QUADS]]; P],
+        panels: &[CodePanel<'_>; P],
+        tile: &mut [Line],
+    ) {
+        if VNNI {
+            return integer::multiply(self, bytes, factors, codes, panels, tile);
+        }
+        for (p, tile) in tile.as_chunks_mut().0.iter_mut().enumerate().take(P) {
+            // SAFETY: an `Avx2` exists only where `detect` saw the features of `tile::multiply`.
+            unsafe { tile::multiply(bytes, factors, codes[p], &panels[p], tile) };
+        }
     }
 
     #[inline(always)]
