@@ -246,6 +246,9 @@ fn hear(
     };
     let mut audio = AudioFile::open(path, &options)?;
     let mut mel = LogMelBuilder::new(n_mels);
+    if args.batch.is_some() && !args.keep_pauses {
+        mel = mel.detecting_voice();
+    }
     while let Some(samples) = audio.next_chunk()? {
         mel.push(samples);
         listener.reading(audio.position(), audio.stated_duration());

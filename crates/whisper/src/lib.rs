@@ -49,6 +49,7 @@ pub mod weights;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod voice;
 mod words;
 
 pub use error::{Error, Result};

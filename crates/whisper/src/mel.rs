@@ -17,12 +17,14 @@ mod filterbank;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::audio::SAMPLE_RATE;
+use crate::voice::VoiceDetector;
 use filterbank::FilterBank;
 
 /// Samples between frames: 10 ms.
@@ -45,6 +47,7 @@ pub struct LogMel {
     /// Unscaled levels, `[frames, n_mels]` a block: every frame that sees a sample.
     blocks: Vec<Vec<f32>>,
     max: f32,
+    voice: Option<Vec<f32>>,
 }
 
 impl LogMel {
@@ -76,16 +79,32 @@ impl LogMel {
     /// Frames past [`content_frames`](LogMel::content_frames) are those of the zeros that mlx_whisper appends; there is
     /// no last one.
     pub fn fill(&self, from_frame: usize, n_frames: usize, out: &mut Vec<f32>) {
-        let least = self.max - 8.0;
-        let scale = |level: f32| (level.max(least) + 4.0) / 4.0;
         out.clear();
-        out.reserve(n_frames * self.n_mels);
-        for frame in from_frame..from_frame.saturating_add(n_frames) {
+        self.append(from_frame..from_frame.saturating_add(n_frames), self.max, out);
+    }
+
+    /// The same behind what `out` has, scaled by `max` instead of the greatest level of the recording.
+    pub(crate) fn append(&self, frames: Range<usize>, max: f32, out: &mut Vec<f32>) {
+        let least = max - 8.0;
+        let scale = |level: f32| (level.max(least) + 4.0) / 4.0;
+        out.reserve(frames.len() * self.n_mels);
+        for frame in frames {
             match self.levels(frame) {
                 Some(levels) => out.extend(levels.iter().copied().map(scale)),
                 None => out.extend(std::iter::repeat_n(scale(FLOOR), self.n_mels)),
             }
         }
+    }
+
+    /// The greatest level of all.
+    pub(crate) fn max(&self) -> f32 {
+        self.max
+    }
+
+    /// The greatest level of some frames.
+    pub(crate) fn max_of(&self, frames: Range<usize>) -> f32 {
+        let levels = frames.filter_map(|frame| self.levels(frame)).flatten();
+        levels.copied().fold(FLOOR, f32::max)
     }
 
     /// How loud a frame is: the mean of its levels, powers of ten, none lower than what [`fill`](LogMel::fill) shows.
@@ -94,6 +113,20 @@ impl LogMel {
         match self.levels(frame) {
             Some(levels) => levels.iter().map(|level| level.max(least)).sum::<f32>() / self.n_mels as f32,
             None => FLOOR.max(least),
+        }
+    }
+
+    /// The scores of [`LogMelBuilder::detecting_voice`], where it was asked for.
+    pub(crate) fn voice(&self) -> Option<&[f32]> {
+        self.voice.as_deref()
+    }
+
+    /// The same, with these scores of its voice.
+    #[cfg(test)]
+    pub(crate) fn with_voice(self, scores: Vec<f32>) -> LogMel {
+        LogMel {
+            voice: Some(scores),
+            ..self
         }
     }
 
@@ -110,6 +143,7 @@ pub struct LogMelBuilder {
     /// The samples that frames to come still look at; starts with the 200 before the recording.
     pending: Vec<f32>,
     transform: Transform,
+    voice: Option<VoiceDetector>,
 }
 
 impl LogMelBuilder {
@@ -121,9 +155,20 @@ impl LogMelBuilder {
                 n_samples: 0,
                 blocks: Vec::new(),
                 max: FLOOR,
+                voice: None,
             },
             pending: Vec::new(),
             transform: Transform::new(n_mels),
+            voice: None,
+        }
+    }
+
+    /// Listens for voices as well, so that pauses can be left out: see [`Options::batch`](crate::Options::batch). Takes 0.3 s
+    /// for a quarter of an hour.
+    pub fn detecting_voice(self) -> LogMelBuilder {
+        LogMelBuilder {
+            voice: Some(VoiceDetector::new()),
+            ..self
         }
     }
 
@@ -133,6 +178,9 @@ impl LogMelBuilder {
         for step in samples.chunks(100 * HOP) {
             self.mel.n_samples += step.len();
             self.append(step);
+            if let Some(voice) = &mut self.voice {
+                voice.push(step);
+            }
         }
     }
 
@@ -147,6 +195,7 @@ impl LogMelBuilder {
         while self.frames() < frames {
             self.append(&[0.0; HOP]);
         }
+        self.mel.voice = self.voice.map(VoiceDetector::finish);
         self.mel
     }
 

@@ -101,6 +101,9 @@ pub struct Options {
 
     /// Cut the recording at its silences into parts of at most 30 s, and decode so many side by side: faster, but a part
     /// does not know the text before it. The number changes no text. `None`: windows follow one another.
+    ///
+    /// Where the spectrogram knows where somebody speaks
+    /// ([`LogMelBuilder::detecting_voice`](crate::mel::LogMelBuilder::detecting_voice)), pauses are left out.
     pub batch: Option<NonZeroUsize>,
 
     /// Shared with whoever watches the work or stops it.

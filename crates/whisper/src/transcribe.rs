@@ -10,13 +10,15 @@
 //!     the text so far is the prompt of the next window
 //! ```
 //!
-//! With [`Options::batch`] the recording is cut at its silences, and the parts are treated so side by side.
+//! With [`Options::batch`] the recording is cut at its pauses, and the parts are treated so side by side.
 //!
 //! Source: `transcribe.py` of openai/whisper. [`Options::compat`] says where mlx_whisper's copy differs.
 
 mod clips;
+mod heard;
 mod language;
 mod passage;
+mod pauses;
 mod pieces;
 mod read_on;
 mod silence;
@@ -33,6 +35,7 @@ use crate::words::Aligner;
 use crate::{Error, Result};
 
 pub(crate) use clips::check_clips;
+use heard::Heard;
 use language::Detection;
 use passage::{Passage, Setting};
 use window::WindowEncoder;
@@ -50,7 +53,12 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
     options.monitor.report(0, mel.content_frames());
 
     let mut warnings = Vec::new();
-    let mut encoder = WindowEncoder::new(model, mel);
+    let clips = clips::clips(&options.clip_timestamps, mel.content_frames(), options.compat)?;
+    let (heard, clips) = match (options.batch, mel.voice()) {
+        (Some(_), Some(scores)) => Heard::spoken(mel, scores, &clips),
+        _ => (Heard::whole(mel), clips),
+    };
+    let mut encoder = WindowEncoder::new(model, heard);
     let mut detection = None;
     let language = match options.language {
         Some(language) => language,
@@ -76,8 +84,8 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
     let setting = Setting {
         options,
         tokenizer,
-        duration: mel.duration(),
-        n_frames: mel.content_frames(),
+        duration: encoder.heard.duration(),
+        n_frames: encoder.heard.n_frames(),
         n_text_ctx: model.dims().n_text_ctx,
         initial_prompt: tokens,
     };
@@ -92,11 +100,10 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
         )?),
         false => None,
     };
-    let clips = clips::clips(&options.clip_timestamps, mel.content_frames(), options.compat)?;
     let passages = match options.batch {
         None => vec![Passage::new(clips, &setting)],
         Some(_) => {
-            let parts = clips.into_iter().flat_map(|clip| silence::cut(mel, clip));
+            let parts = clips.into_iter().flat_map(|clip| silence::cut(&encoder.heard, clip));
             parts.map(|part| Passage::new(vec![part], &setting)).collect()
         }
     };
@@ -127,7 +134,7 @@ pub struct Transcription<'a, M: Model> {
     setting: Setting<'a>,
     language: Language,
     detection: Option<Detection>,
-    /// In the order of the recording: one, or as many as silences have made.
+    /// In the order of the recording: one, or as many as pauses have made.
     passages: Vec<Passage>,
     /// Passages that are transcribed and whose segments the iterator has given away.
     n_finished: usize,
@@ -147,7 +154,7 @@ impl<M: Model> Iterator for Transcription<'_, M> {
             if let Some(segment) = passage.segments.get(self.n_given_of_passage) {
                 let segment = Segment {
                     id: self.n_given,
-                    ..segment.clone()
+                    ..self.encoder.heard.in_the_recording(segment.clone())
                 };
                 self.n_given += 1;
                 self.n_given_of_passage += 1;
@@ -191,11 +198,15 @@ impl<M: Model> Transcription<'_, M> {
         }
         let warnings = self.warnings().cloned().collect();
         let segments = self.passages.into_iter().flat_map(|passage| passage.segments);
+        let heard = &self.encoder.heard;
         Ok(Transcript {
             text: self.setting.tokenizer.decode(&tokens),
             segments: segments
                 .enumerate()
-                .map(|(id, segment)| Segment { id, ..segment })
+                .map(|(id, segment)| Segment {
+                    id,
+                    ..heard.in_the_recording(segment)
+                })
                 .collect(),
             language: self.language,
             language_probability: self.detection.as_ref().map(|found| found.probability),
@@ -244,8 +255,10 @@ impl<M: Model> Transcription<'_, M> {
             turn.passage.take(window, &turn.prompt, decoding, setting, align)?;
         }
 
-        let total = self.encoder.mel.content_frames();
-        let done = self.passages.get(self.n_finished).map_or(total, |passage| passage.seek);
+        let heard = &self.encoder.heard;
+        let total = heard.mel.content_frames();
+        let next = self.passages.get(self.n_finished);
+        let done = next.map_or(total, |passage| heard.recorded(passage.seek));
         setting.options.monitor.report(done.min(total), total);
         Ok(())
     }

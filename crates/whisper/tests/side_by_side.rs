@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use kernels::{Compute, Cpu, Isa};
 use whisper::audio::{AudioFile, AudioOptions};
 use whisper::cpu::CpuModel;
-use whisper::mel::LogMel;
+use whisper::mel::LogMelBuilder;
 use whisper::weights::Checkpoint;
 use whisper::{Options, transcribe};
 
@@ -23,7 +23,9 @@ fn the_number_of_windows_changes_no_bit() {
         recording.extend_from_slice(&samples);
         recording.resize(recording.len() + 24_000, 0.0);
     }
-    let mel = LogMel::from_samples(&recording, 80);
+    let mut mel = LogMelBuilder::new(80).detecting_voice();
+    mel.push(&recording);
+    let mel = mel.finish();
     for compute in [Compute::F32, Compute::Int8] {
         let cpu = Cpu::with(Isa::detect(), 2).computing(compute);
         let model = CpuModel::load(Checkpoint::open(&bundled()).unwrap(), cpu).unwrap();

@@ -261,7 +261,9 @@ impl OwnArgs {
 
     /// What is not as in the other rows.
     fn differs(&self) -> Vec<String> {
-        let batch = self.batch().map(|_| "parts cut at silences, several windows at once");
+        let batch = self
+            .batch()
+            .map(|_| "pauses left out by a voice detector, several windows at once");
         let text = self.without_timestamps.then_some("text without timestamps");
         batch.into_iter().chain(text).map(str::to_owned).collect()
     }
@@ -272,6 +274,9 @@ fn transcribe_with<M: Model>(model: &M, number: usize, recording: &Recording, ar
     let model = Timed::new(model);
 
     let mut mel = LogMelBuilder::new(model.dims().n_mels);
+    if args.batch().is_some() {
+        mel = mel.detecting_voice();
+    }
     mel.push(&recording.samples);
     let mel = mel.finish();
     let spectrum = began.elapsed();

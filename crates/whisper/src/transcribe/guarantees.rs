@@ -8,11 +8,16 @@ use crate::decode::scripted::{Place, ScriptedModel, mix};
 /// So many networks of each kind.
 const NETWORKS: u64 = 60;
 
-/// A recording of so many hundredths of a second, and some samples.
+/// A recording of so many hundredths of a second, and some samples; somebody speaks in parts of it.
 #[expect(clippy::cast_possible_truncation, reason = "a minute and a half")]
 fn recording(seed: u64) -> LogMel {
     let samples = mix(&[seed, 7]) % 9_000 * 160 + mix(&[seed, 8]) % 160;
-    LogMel::from_samples(&vec![0.0; samples as usize], 80)
+    let mel = LogMel::from_samples(&vec![0.0; samples as usize], 80);
+    if seed.is_multiple_of(3) {
+        return mel;
+    }
+    let spoken = |i: u64| mix(&[seed, 10, i / 40]).is_multiple_of(2);
+    mel.with_voice((0..samples.div_ceil(256)).map(|i| f32::from(spoken(i))).collect())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "0 to 3")]

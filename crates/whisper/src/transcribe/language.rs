@@ -38,7 +38,7 @@ pub(super) fn detect<M: Model>(
     tokenizer: Tokenizer,
     options: &Options,
 ) -> Result<Detection> {
-    let n_frames = encoder.mel.content_frames();
+    let n_frames = encoder.heard.n_frames();
     let mut look = |from: usize| {
         let end = match options.compat {
             // Where the recording is shorter, silence follows.
@@ -94,7 +94,7 @@ fn try_out<M: Model>(
     options: &Options,
     candidates: &[(Language, f32)],
 ) -> Result<(Language, f32)> {
-    let audio = encoder.encode_one(0..encoder.mel.content_frames().min(MEL_FRAMES))?;
+    let audio = encoder.encode_one(0..encoder.heard.n_frames().min(MEL_FRAMES))?;
     let mut best = None;
     for &(language, probability) in candidates {
         let sot_sequence = tokenizer.sot_sequence(language, Task::Transcribe)?;

@@ -1,6 +1,6 @@
 //! A passage: windows that follow one another, each after the text of the one before.
 //!
-//! A recording is one passage, or, where windows are decoded side by side, as many as its silences allow
+//! A recording is one passage, or, where windows are decoded side by side, as many as its pauses allow
 //! ([`silence`](super::silence)). A passage knows nothing of the others.
 
 use std::ops::Range;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::mel::LogMel;
+use super::heard::Heard;
 use crate::model::MEL_FRAMES;
 
 /// A part is at least so long, where the recording is: what it lacks to 30 s is computed for nothing.
@@ -17,13 +17,16 @@ const REACH: usize = 20;
 /// The sound that is louder by one power of ten, 10 dB, may stand 30 s earlier: longer parts are fewer.
 const TIME_AGAINST_LOUDNESS: f32 = 1.0 / MEL_FRAMES as f32;
 
-/// `clip` in parts of at most 30 s, each but the last cut off at the quietest place of its second half.
-pub(super) fn cut(mel: &LogMel, clip: Range<usize>) -> Vec<Range<usize>> {
+/// `clip` in parts of at most 30 s, each but the last cut off in its second half: at the last pause of the voice, or, where none is
+/// known, at the quietest place.
+pub(super) fn cut(heard: &Heard<'_>, clip: Range<usize>) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = clip.start;
     while clip.end.saturating_sub(start) > MEL_FRAMES {
         let latest = (start + MEL_FRAMES).min(clip.end - SHORTEST_LAST);
-        let end = quietest(mel, start + SHORTEST..latest + 1);
+        let possible = start + SHORTEST..latest + 1;
+        let end = heard.last_pause(possible.clone());
+        let end = end.unwrap_or_else(|| quietest(heard, possible));
         parts.push(start..end);
         start = end;
     }
@@ -34,9 +37,9 @@ pub(super) fn cut(mel: &LogMel, clip: Range<usize>) -> Vec<Range<usize>> {
 }
 
 /// The frame around which `range` is quietest; late ones are preferred a little.
-fn quietest(mel: &LogMel, range: Range<usize>) -> usize {
+fn quietest(heard: &Heard<'_>, range: Range<usize>) -> usize {
     let first = range.start.saturating_sub(REACH);
-    let loudness: Vec<f32> = (first..range.end + REACH).map(|frame| mel.loudness(frame)).collect();
+    let loudness: Vec<f32> = (first..range.end + REACH).map(|frame| heard.loudness(frame)).collect();
     let mean_around = |frame: usize| {
         let around = &loudness[frame.saturating_sub(first + REACH)..=frame - first + REACH - 1];
         around.iter().sum::<f32>() / around.len() as f32
@@ -51,6 +54,7 @@ fn quietest(mel: &LogMel, range: Range<usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mel::LogMel;
 
     /// A tone of so many seconds, silent in `pauses` (in seconds).
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few minutes")]
@@ -68,17 +72,21 @@ mod tests {
         LogMel::from_samples(&samples, 80)
     }
 
+    fn parts_of(mel: &LogMel, clip: Range<usize>) -> Vec<Range<usize>> {
+        cut(&Heard::whole(mel), clip)
+    }
+
     #[test]
     fn what_fits_a_window_stays_whole() {
-        assert_eq!(cut(&tone(29.0, &[(14.0, 15.0)]), 0..2900), vec![0..2900; 1]);
-        assert!(cut(&tone(29.0, &[]), 0..0).is_empty());
-        assert_eq!(cut(&tone(40.0, &[]), 700..3700), vec![700..3700; 1]);
+        assert_eq!(parts_of(&tone(29.0, &[(14.0, 15.0)]), 0..2900), vec![0..2900; 1]);
+        assert!(parts_of(&tone(29.0, &[]), 0..0).is_empty());
+        assert_eq!(parts_of(&tone(40.0, &[]), 700..3700), vec![700..3700; 1]);
     }
 
     #[test]
     fn cuts_fall_into_pauses() {
         let mel = tone(70.0, &[(5.0, 8.0), (20.0, 20.6), (28.0, 28.1), (44.0, 45.0)]);
-        let parts = cut(&mel, 0..7000);
+        let parts = parts_of(&mel, 0..7000);
         assert_eq!(parts.len(), 3);
         assert_eq!((parts[0].start, parts[2].end), (0, 7000));
         for (part, pause) in parts.iter().zip([2000..2060, 4400..4500]) {
@@ -88,11 +96,11 @@ mod tests {
 
     #[test]
     fn without_a_pause_parts_are_as_long_as_can_be() {
-        let parts = cut(&tone(100.0, &[]), 0..10_000);
+        let parts = parts_of(&tone(100.0, &[]), 0..10_000);
         assert!(parts.iter().all(|part| part.len() <= MEL_FRAMES), "{parts:?}");
         assert!(parts[..3].iter().all(|part| part.len() > MEL_FRAMES - 100), "{parts:?}");
-        assert_eq!(cut(&tone(60.0, &[]), 0..6000).len(), 2);
-        assert!(cut(&tone(30.5, &[]), 0..3050)[1].len() >= SHORTEST_LAST);
+        assert_eq!(parts_of(&tone(60.0, &[]), 0..6000).len(), 2);
+        assert!(parts_of(&tone(30.5, &[]), 0..3050)[1].len() >= SHORTEST_LAST);
         assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start), "{parts:?}");
     }
 }

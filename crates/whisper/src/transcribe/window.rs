@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::mel::LogMel;
+use super::heard::Heard;
 use crate::model::{MelWindow, Model};
 use crate::{Error, Result};
 
 /// Encodes windows of a recording.
 pub(super) struct WindowEncoder<'a, M: Model> {
     pub(super) model: &'a M,
-    pub(super) mel: &'a LogMel,
+    pub(super) heard: Heard<'a>,
     /// Kept from window to window.
     frames: Vec<Vec<f32>>,
     /// The first window of the last call: that of language detection may be asked for again.
@@ -18,10 +18,10 @@ pub(super) struct WindowEncoder<'a, M: Model> {
 }
 
 impl<'a, M: Model> WindowEncoder<'a, M> {
-    pub(super) fn new(model: &'a M, mel: &'a LogMel) -> Self {
+    pub(super) fn new(model: &'a M, heard: Heard<'a>) -> Self {
         Self {
             model,
-            mel,
+            heard,
             frames: Vec::new(),
             latest: None,
         }
@@ -41,11 +41,11 @@ impl<'a, M: Model> WindowEncoder<'a, M> {
 
         self.frames.resize_with(new.len().max(1), Vec::new);
         for (window, frames) in new.iter().zip(&mut self.frames) {
-            self.mel.fill(window.start, window.len(), frames);
+            self.heard.fill(window, frames);
         }
         let mel = self.frames[..new.len()].iter().map(|values| MelWindow {
             values,
-            n_mels: self.mel.n_mels(),
+            n_mels: self.heard.mel.n_mels(),
         });
         let mut encoded = match new {
             [] => Vec::new(),

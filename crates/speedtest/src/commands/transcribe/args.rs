@@ -75,10 +75,13 @@ pub(crate) struct TranscribeArgs {
     pub(crate) compat: Option<Compat>,
     #[command(flatten)]
     pub(crate) computing: ComputeArgs,
-    /// Cut the recording at its silences and decode so many parts side by side, a number or auto: faster where it is
-    /// long, but a part does not know the text before it. The number changes no text
+    /// Leave out pauses, cut the recording at them, and decode so many parts side by side, a number or auto: faster where
+    /// it is long, but a part does not know the text before it. The number changes no text
     #[arg(long, value_name = "N", value_parser = Batch::parse, help_heading = "Computing")]
     pub(crate) batch: Option<Batch>,
+    /// With --batch: transcribe what is no voice as well, as songs may be
+    #[arg(long, requires = "batch", help_heading = "Computing")]
+    pub(crate) keep_pauses: bool,
 
     /// Form of the text
     #[arg(
