@@ -25,7 +25,9 @@ STEPS = 40
 def theirs(model_folder):
     """Answers as `examples/paces.rs` does."""
     packages = next(Path(sys.prefix).glob("lib/python*/site-packages"))
-    for blas in [packages / "cmeel.prefix/lib/libopenblas.so.0", "libopenblas.so.0"]:
+    avx512 = "avx512f" in Path("/proc/cpuinfo").read_text()  # the package's OpenBLAS needs it
+    packaged = [packages / "cmeel.prefix/lib/libopenblas.so.0"] if avx512 else []
+    for blas in [*packaged, "libopenblas.so.0"]:
         try:
             ctypes.CDLL(str(blas), mode=ctypes.RTLD_GLOBAL).openblas_set_num_threads(THREADS)
             break

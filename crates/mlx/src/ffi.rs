@@ -125,16 +125,30 @@ functions! {
 /// An open shim, and with it libmlx. It stays open until the process ends: MLX's exit handlers need it.
 pub(crate) struct Api(Functions);
 
-/// Opens a library whose functions go before those that libraries opened later bring with them.
+/// Opens an OpenBLAS whose functions go before those that libraries opened later bring with them.
 ///
 /// # Errors
-/// It cannot be opened, or lacks one of `symbols`.
-pub(crate) fn open_for_all(library: &Path, symbols: &[&str]) -> Result<Blas, String> {
-    let library = open(library, true)?;
+/// It cannot be opened, lacks one of `symbols`, or `runs_here` says no to its build ("OpenBLAS 0.3.31 NO_AFFINITY SKYLAKEX").
+pub(crate) fn open_for_all(
+    path: &Path,
+    symbols: &[&str],
+    runs_here: impl Fn(&str) -> bool,
+) -> Result<Blas, String> {
+    let library = open(path, false)?;
     for symbol in symbols {
         // SAFETY: only looked up, as an address.
         unsafe { library.get::<*const c_void>(symbol.as_bytes()) }.map_err(whole)?;
     }
+    // SAFETY: OpenBLAS declares it so; the text is a constant of the library, which is open.
+    let build = unsafe {
+        let config = library.get::<unsafe extern "C" fn() -> *const c_char>(b"openblas_get_config");
+        let config = config.map_err(whole)?();
+        if config.is_null() { String::new() } else { CStr::from_ptr(config).to_string_lossy().into_owned() }
+    };
+    if !runs_here(&build) {
+        return Err(format!("{}: made for another processor: {build}", path.display()));
+    }
+    let library = open(path, true)?;
     // SAFETY: OpenBLAS declares it so.
     let set_threads = unsafe { library.get::<unsafe extern "C" fn(c_int)>(b"openblas_set_num_threads") };
     let set_threads = *set_threads.map_err(whole)?;

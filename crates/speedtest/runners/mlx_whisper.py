@@ -11,7 +11,9 @@ from pathlib import Path
 
 def open_blas():
     """OpenBLAS of the environment or the system, its functions before all others'."""
-    packaged = (Path(folder) / "cmeel.prefix/lib/libopenblas.so.0" for folder in sys.path)
+    packaged = [Path(folder) / "cmeel.prefix/lib/libopenblas.so.0" for folder in sys.path]
+    if "avx512f" not in Path("/proc/cpuinfo").read_text():
+        packaged = []  # it is made for AVX-512 alone, and would end the process
     for candidate in [*(str(path) for path in packaged if path.is_file()), ctypes.util.find_library("openblas")]:
         if candidate:
             try:
