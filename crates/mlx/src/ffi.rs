@@ -129,11 +129,7 @@ pub(crate) struct Api(Functions);
 ///
 /// # Errors
 /// It cannot be opened, lacks one of `symbols`, or `runs_here` says no to its build ("OpenBLAS 0.3.31 NO_AFFINITY SKYLAKEX").
-pub(crate) fn open_for_all(
-    path: &Path,
-    symbols: &[&str],
-    runs_here: impl Fn(&str) -> bool,
-) -> Result<Blas, String> {
+pub(crate) fn open_for_all(path: &Path, symbols: &[&str], runs_here: impl Fn(&str) -> bool) -> Result<Blas, String> {
     let library = open(path, false)?;
     for symbol in symbols {
         // SAFETY: only looked up, as an address.
@@ -143,7 +139,11 @@ pub(crate) fn open_for_all(
     let build = unsafe {
         let config = library.get::<unsafe extern "C" fn() -> *const c_char>(b"openblas_get_config");
         let config = config.map_err(whole)?();
-        if config.is_null() { String::new() } else { CStr::from_ptr(config).to_string_lossy().into_owned() }
+        if config.is_null() {
+            String::new()
+        } else {
+            CStr::from_ptr(config).to_string_lossy().into_owned()
+        }
     };
     if !runs_here(&build) {
         return Err(format!("{}: made for another processor: {build}", path.display()));

@@ -8,7 +8,7 @@ use crate::model::MEL_FRAMES;
 /// A part is at least so long, where the recording is: what it lacks to 30 s is computed for nothing.
 const SHORTEST: usize = MEL_FRAMES / 2;
 
-/// The last part is at least so long, where there are two: a second of sound alone is easily misheard.
+/// Where no pause is known the last part is at least so long, where there are two: a second of sound alone is easily misheard.
 const SHORTEST_LAST: usize = MEL_FRAMES / 6;
 
 /// Frames to either side over which loudness is averaged: a pause for breath, not the closure of a `t`.
@@ -23,10 +23,12 @@ pub(super) fn cut(heard: &Heard<'_>, clip: Range<usize>) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = clip.start;
     while clip.end.saturating_sub(start) > MEL_FRAMES {
-        let latest = (start + MEL_FRAMES).min(clip.end - SHORTEST_LAST);
-        let possible = start + SHORTEST..latest + 1;
-        let end = heard.last_pause(possible.clone());
-        let end = end.unwrap_or_else(|| quietest(heard, possible));
+        let (earliest, latest) = (start + SHORTEST, start + MEL_FRAMES);
+        let pause = heard.last_pause(earliest..latest + 1);
+        let end = pause.unwrap_or_else(|| {
+            let latest = latest.min(clip.end - SHORTEST_LAST);
+            quietest(heard, earliest..latest + 1)
+        });
         parts.push(start..end);
         start = end;
     }
@@ -55,6 +57,7 @@ fn quietest(heard: &Heard<'_>, range: Range<usize>) -> usize {
 mod tests {
     use super::*;
     use crate::mel::LogMel;
+    use crate::voice::VOICE_HOP;
 
     /// A tone of so many seconds, silent in `pauses` (in seconds).
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few minutes")]
@@ -92,6 +95,20 @@ mod tests {
         for (part, pause) in parts.iter().zip([2000..2060, 4400..4500]) {
             assert!(pause.contains(&part.end), "{parts:?}");
         }
+    }
+
+    #[test]
+    fn a_known_pause_may_leave_little() {
+        let speaks = |score: usize| !matches!(score * VOICE_HOP / 16_000, 28..30);
+        let voice = (0..33 * 16_000 / VOICE_HOP).map(|score| f32::from(speaks(score)));
+        let mel = tone(33.0, &[]).with_voice(voice.collect());
+        let (heard, clips) = Heard::spoken(&mel, mel.voice().unwrap(), std::slice::from_ref(&(0..3300)));
+        let parts = cut(&heard, clips[0].clone());
+        assert_eq!((parts.len(), parts[0].start, parts[1].end), (2, 0, heard.n_frames()));
+        assert!(
+            (2800..2900).contains(&parts[0].end) && parts[1].len() < SHORTEST_LAST,
+            "{parts:?}"
+        );
     }
 
     #[test]
