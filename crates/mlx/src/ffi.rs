@@ -135,16 +135,13 @@ pub(crate) fn open_for_all(path: &Path, symbols: &[&str], runs_here: impl Fn(&st
         // SAFETY: only looked up, as an address.
         unsafe { library.get::<*const c_void>(symbol.as_bytes()) }.map_err(whole)?;
     }
-    // SAFETY: OpenBLAS declares it so; the text is a constant of the library, which is open.
-    let build = unsafe {
-        let config = library.get::<unsafe extern "C" fn() -> *const c_char>(b"openblas_get_config");
-        let config = config.map_err(whole)?();
-        if config.is_null() {
-            String::new()
-        } else {
-            CStr::from_ptr(config).to_string_lossy().into_owned()
-        }
-    };
+    // SAFETY: OpenBLAS declares it so.
+    let config = unsafe { library.get::<unsafe extern "C" fn() -> *const c_char>(b"openblas_get_config") };
+    let config = config.map_err(whole)?;
+    // SAFETY: it takes nothing.
+    let config = NonNull::new(unsafe { config() }.cast_mut()).ok_or("OpenBLAS does not say what it is")?;
+    // SAFETY: a constant of the library, which is open until after its use.
+    let build = unsafe { CStr::from_ptr(config.as_ptr()) }.to_string_lossy();
     if !runs_here(&build) {
         return Err(format!("{}: made for another processor: {build}", path.display()));
     }
