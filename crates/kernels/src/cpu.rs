@@ -13,7 +13,8 @@ pub enum Compute {
     F32,
     /// The codes themselves, with rows quantized to 8 bits for each group of the weights: whole numbers, exactly.
     Int8,
-    /// Rows in 16 bits: twice the multiplications, which for few rows cost nothing beside reading the codes.
+    /// Rows in 16 bits: twice the multiplications, which for few rows cost nothing beside reading the codes. Attention over
+    /// quantized keys and values takes its rows in 8 bits all the same.
     Int16,
 }
 

@@ -9,8 +9,8 @@ use crate::find::Installation;
 /// What libmlx takes from a BLAS; OpenBLAS inside numpy has other names.
 const SYMBOLS: [&str; 3] = ["cblas_sgemm", "sgemm_", "spotrf_"];
 
-/// Kinds of processors with AVX-512, in OpenBLAS's names.
-const NEED_AVX512: [&str; 3] = ["SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"];
+/// Kinds of processors beyond AVX2, in OpenBLAS's names, each with more than the one before.
+const KINDS: [&str; 3] = ["SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"];
 
 /// Opens the OpenBLAS beside the installation, else that of the system. On a Mac MLX has a fast one, Accelerate.
 pub(crate) fn open(installation: &Installation) -> Option<(PathBuf, Blas)> {
@@ -31,18 +31,23 @@ pub(crate) fn open(installation: &Installation) -> Option<(PathBuf, Blas)> {
 /// (as the Python package `cmeel-openblas` 0.3.31, for SKYLAKEX) ends the process elsewhere, at its first product.
 fn runs_here(build: &str) -> bool {
     #[cfg(target_arch = "x86_64")]
-    let avx512 = std::is_x86_feature_detected!("avx512f")
-        && std::is_x86_feature_detected!("avx512bw")
-        && std::is_x86_feature_detected!("avx512dq")
-        && std::is_x86_feature_detected!("avx512vl");
+    let known = [
+        std::is_x86_feature_detected!("avx512bw") && std::is_x86_feature_detected!("avx512vl"),
+        std::is_x86_feature_detected!("avx512bf16"),
+        std::is_x86_feature_detected!("avx512fp16"),
+    ];
     #[cfg(not(target_arch = "x86_64"))]
-    let avx512 = false;
-    runs(build, avx512)
+    let known = [false; 3];
+    runs(build, known)
 }
 
-fn runs(build: &str, avx512: bool) -> bool {
-    let mut words = build.split_whitespace();
-    avx512 || !words.clone().any(|word| NEED_AVX512.contains(&word)) || words.any(|word| word == "DYNAMIC_ARCH")
+/// `known`: which of [`KINDS`] this processor is at least, by what each adds.
+fn runs(build: &str, known: [bool; 3]) -> bool {
+    let kind = KINDS
+        .iter()
+        .position(|kind| build.split_whitespace().any(|word| word == *kind));
+    let chooses = build.split_whitespace().any(|word| word == "DYNAMIC_ARCH");
+    chooses || kind.is_none_or(|kind| known[..=kind].iter().all(|&known| known))
 }
 
 #[cfg(test)]
@@ -53,8 +58,16 @@ mod tests {
     fn a_build_for_another_processor_is_passed_over() {
         let fixed = "OpenBLAS 0.3.31 NO_AFFINITY SKYLAKEX MAX_THREADS=4";
         let chooses = "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=64";
-        assert!(runs(fixed, true) && !runs(fixed, false));
-        assert!(runs(chooses, true) && runs(chooses, false));
-        assert!(runs("OpenBLAS 0.3.30 NO_AFFINITY HASWELL MAX_THREADS=64", false));
+        let newer = "OpenBLAS 0.3.30 NO_AFFINITY SAPPHIRERAPIDS MAX_THREADS=64";
+        let (avx2, skylake, sapphire) = ([false; 3], [true, false, false], [true; 3]);
+        assert_eq!(
+            [avx2, skylake, sapphire].map(|known| runs(fixed, known)),
+            [false, true, true]
+        );
+        assert_eq!(
+            [avx2, skylake, sapphire].map(|known| runs(newer, known)),
+            [false, false, true]
+        );
+        assert!(runs(chooses, avx2) && runs("OpenBLAS 0.3.30 NO_AFFINITY HASWELL MAX_THREADS=64", avx2));
     }
 }

@@ -4,6 +4,7 @@ On a CPU, MLX multiplies matrices by a BLAS that is slow as packaged; OpenBLAS, 
 """
 import ctypes
 import ctypes.util
+import platform
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 def open_blas():
     """OpenBLAS of the environment or the system, its functions before all others'."""
     packaged = [Path(folder) / "cmeel.prefix/lib/libopenblas.so.0" for folder in sys.path]
-    if "avx512f" not in Path("/proc/cpuinfo").read_text():
+    if platform.machine() == "x86_64" and "avx512bw" not in Path("/proc/cpuinfo").read_text():
         packaged = []  # it is made for AVX-512 alone, and would end the process
     for candidate in [*(str(path) for path in packaged if path.is_file()), ctypes.util.find_library("openblas")]:
         if candidate:

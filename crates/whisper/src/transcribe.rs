@@ -58,12 +58,21 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
         (Some(_), Some(scores)) => Heard::spoken(mel, scores, &clips),
         _ => (Heard::whole(mel), clips),
     };
+    let nobody_speaks = heard.n_frames() == 0 && mel.content_frames() > 0;
+    if nobody_speaks {
+        warnings.push(Warning::NoVoice);
+    }
     let mut encoder = WindowEncoder::new(model, heard);
     let mut detection = None;
     let language = match options.language {
         Some(language) => language,
         None if tokenizer.is_multilingual() => {
-            let found = detection.insert(language::detect(&mut encoder, tokenizer, options)?);
+            let found = if nobody_speaks {
+                language::detect(&mut WindowEncoder::new(model, Heard::whole(mel)), tokenizer, options)?
+            } else {
+                language::detect(&mut encoder, tokenizer, options)?
+            };
+            let found = detection.insert(found);
             if found.uncertain {
                 warnings.push(Warning::UncertainLanguage {
                     language: found.language,
@@ -118,6 +127,7 @@ pub fn transcribe<'a, M: Model>(model: &'a M, mel: &'a LogMel, options: &'a Opti
         n_finished: 0,
         n_given: 0,
         n_given_of_passage: 0,
+        earliest: 0.0,
         warnings,
         failed: false,
     })
@@ -141,6 +151,8 @@ pub struct Transcription<'a, M: Model> {
     n_given: usize,
     /// How many segments of the first passage that is not finished.
     n_given_of_passage: usize,
+    /// Where the last segment that was given away begins, in seconds.
+    earliest: f64,
     warnings: Vec<Warning>,
     failed: bool,
 }
@@ -150,11 +162,15 @@ impl<M: Model> Iterator for Transcription<'_, M> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let passage = self.passages.get_mut(self.n_finished)?;
+            let Some(passage) = self.passages.get_mut(self.n_finished) else {
+                let total = self.encoder.heard.mel.content_frames();
+                self.setting.options.monitor.report(total, total); // behind the last pause, which nobody hears
+                return None;
+            };
             if let Some(segment) = passage.segments.get(self.n_given_of_passage) {
                 let segment = Segment {
                     id: self.n_given,
-                    ..self.encoder.heard.in_the_recording(segment.clone())
+                    ..(self.encoder.heard).in_the_recording(segment.clone(), &mut self.earliest)
                 };
                 self.n_given += 1;
                 self.n_given_of_passage += 1;
@@ -198,14 +214,14 @@ impl<M: Model> Transcription<'_, M> {
         }
         let warnings = self.warnings().cloned().collect();
         let segments = self.passages.into_iter().flat_map(|passage| passage.segments);
-        let heard = &self.encoder.heard;
+        let (heard, mut earliest) = (&self.encoder.heard, 0.0);
         Ok(Transcript {
             text: self.setting.tokenizer.decode(&tokens),
             segments: segments
                 .enumerate()
                 .map(|(id, segment)| Segment {
                     id,
-                    ..heard.in_the_recording(segment)
+                    ..heard.in_the_recording(segment, &mut earliest)
                 })
                 .collect(),
             language: self.language,
@@ -252,7 +268,11 @@ impl<M: Model> Transcription<'_, M> {
                     aligner.align(audio, segments, window.len())
                 }
             });
+            let n_known = turn.passage.warnings.len();
             turn.passage.take(window, &turn.prompt, decoding, setting, align)?;
+            for warning in &mut turn.passage.warnings[n_known..] {
+                self.encoder.heard.warning_in_the_recording(warning);
+            }
         }
 
         let heard = &self.encoder.heard;

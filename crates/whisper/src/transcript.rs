@@ -92,6 +92,8 @@ pub enum Warning {
     WordsOfTranslation,
     /// The checkpoint does not name the attention heads that follow the words: all of the decoder's upper half are taken.
     UnknownAlignmentHeads,
+    /// With [`Options::batch`](crate::options::Options::batch) pauses are left out, and the recording is all pause.
+    NoVoice,
     /// The rules of mlx_whisper would read this window again and again; it was left behind.
     EndlessWindow {
         /// Start of the window in frames of 10 ms.
@@ -124,6 +126,10 @@ impl fmt::Display for Warning {
                 f,
                 "this checkpoint does not name the attention heads that follow the words (alignment_heads): all of the \
                  decoder's upper half are taken, and times of words are less exact"
+            ),
+            Self::NoVoice => write!(
+                f,
+                "no voice was heard, and pauses are left out of batches: --keep-pauses hears everything"
             ),
             Self::EndlessWindow { seek } => write!(
                 f,

@@ -15,17 +15,18 @@ pub(crate) struct VoiceDetector {
 impl VoiceDetector {
     pub(crate) fn new() -> Self {
         Self {
-            network: earshot::Detector::default_boxed(),
+            network: Box::default(),
             pending: Vec::with_capacity(VOICE_HOP),
             scores: Vec::new(),
         }
     }
 
-    /// Appends 16 kHz mono samples.
+    /// Appends 16 kHz mono samples; what is louder than 1 is clipped, and what is no number is silence.
     pub(crate) fn push(&mut self, mut samples: &[f32]) {
         while !samples.is_empty() {
             let (now, later) = samples.split_at(samples.len().min(VOICE_HOP - self.pending.len()));
-            self.pending.extend_from_slice(now);
+            let within = |&sample: &f32| if sample.is_nan() { 0.0 } else { sample.clamp(-1.0, 1.0) };
+            self.pending.extend(now.iter().map(within));
             if self.pending.len() == VOICE_HOP {
                 self.judge();
             }
@@ -67,6 +68,12 @@ mod tests {
             assert_eq!(scores(&samples, piece), whole);
         }
         assert!(scores(&[], 1).is_empty());
+    }
+
+    #[test]
+    fn any_samples_are_heard() {
+        let samples: Vec<f32> = [1.5, -2.0, f32::NAN, f32::INFINITY, f32::MIN].repeat(300);
+        assert!(scores(&samples, 256).iter().all(|score| score.is_finite()));
     }
 
     #[test]

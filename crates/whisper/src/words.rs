@@ -45,7 +45,7 @@ pub(crate) struct TimedWord {
     pub(crate) probability: f32,
 }
 
-/// Times around the segments of a window, in seconds of the recording.
+/// Times around the segments of a window, in seconds of what is heard: the recording, or that without its pauses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Surroundings {
     /// Where the window begins.
@@ -54,7 +54,7 @@ pub(crate) struct Surroundings {
     pub(crate) end: f64,
     /// Where the last word before it ends.
     pub(crate) spoken_until: f64,
-    /// Where the recording ends.
+    /// Where what is heard ends.
     pub(crate) duration: f64,
 }
 

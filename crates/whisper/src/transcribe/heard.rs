@@ -10,9 +10,9 @@
 use std::ops::Range;
 
 use super::passage::seconds;
-use super::pauses::spoken;
+use super::pauses::stretches;
 use crate::mel::LogMel;
-use crate::transcript::Segment;
+use crate::transcript::{Segment, Warning};
 
 pub(super) struct Heard<'a> {
     pub(super) mel: &'a LogMel,
@@ -54,11 +54,16 @@ impl<'a> Heard<'a> {
             is_whole: false,
             stretches: Vec::new(),
         };
+        let stretches = stretches(scores);
         let heard_clips = clips.iter().map(|clip| {
             let start = heard.n_frames();
-            for recorded in spoken(scores, clip.clone()) {
+            let first = stretches.partition_point(|stretch| stretch.end <= clip.start);
+            for stretch in stretches[first..].iter().take_while(|stretch| stretch.start < clip.end) {
                 let start = heard.n_frames();
-                heard.stretches.push(Stretch { start, recorded });
+                let recorded = stretch.start.max(clip.start)..stretch.end.min(clip.end);
+                if !recorded.is_empty() {
+                    heard.stretches.push(Stretch { start, recorded });
+                }
             }
             start..heard.n_frames()
         });
@@ -118,44 +123,78 @@ impl<'a> Heard<'a> {
         }
     }
 
-    /// `segment`, found in what is heard, with the times of the recording. Where two stretches meet something begins with
-    /// the later and ends with the earlier one.
-    pub(super) fn in_the_recording(&self, mut segment: Segment) -> Segment {
+    /// `segment`, found in what is heard, with the times of the recording.
+    ///
+    /// A word often begins where the one before it ends, and so before the pause that is left out between the two: each lies in
+    /// the stretch that has its middle, and a segment begins and ends with its words. One without words begins with the later
+    /// and ends with the earlier of two stretches that meet near by. None begins before `earliest`, the start of the last one.
+    pub(super) fn in_the_recording(&self, mut segment: Segment, earliest: &mut f64) -> Segment {
         if self.is_whole {
             return segment; // whose times may go back, as mlx_whisper's do
         }
         segment.seek = self.recorded(segment.seek);
-        segment.start = self.shifted(segment.start, |start, time| start <= time + NEAR);
-        segment.end = self.shifted(segment.end, |start, time| start < time - NEAR);
+        let (start, end) = (segment.start, segment.end);
+        let middle = f64::midpoint(start, end);
+        segment.start = self.moved(start, middle.min(start + NEAR));
+        segment.end = self.moved(end, middle.max(end - NEAR));
+        for word in segment.words.iter_mut().flatten() {
+            let middle = f64::midpoint(word.start, word.end);
+            word.start = self.moved(word.start, middle);
+            word.end = self.moved(word.end, middle);
+        }
+        if let Some([first, .., last] | [first @ last]) = segment.words.as_deref() {
+            (segment.start, segment.end) = (first.start, last.end);
+        }
+        segment.start = segment.start.max(*earliest);
         segment.end = segment.end.max(segment.start);
         for word in segment.words.iter_mut().flatten() {
-            word.start = self.shifted(word.start, |start, time| start <= time + NEAR);
-            word.start = word.start.min(segment.end);
-            word.end = self.shifted(word.end, |start, time| start < time - NEAR);
-            word.end = word.end.clamp(word.start, segment.end);
+            word.start = word.start.max(segment.start);
+            word.end = word.end.max(word.start);
         }
+        *earliest = segment.start;
         segment
     }
 
-    /// `time` moved as the last stretch is that `has_begun(start, time)`, or as the first.
-    fn shifted(&self, time: f64, has_begun: impl Fn(f64, f64) -> bool) -> f64 {
-        let after = self
-            .stretches
-            .partition_point(|stretch| has_begun(seconds(stretch.start), time));
-        match self.stretches.get(after.saturating_sub(1)) {
-            Some(stretch) => time + seconds(stretch.recorded.start - stretch.start),
-            None => time,
+    /// The same of a warning.
+    pub(super) fn warning_in_the_recording(&self, warning: &mut Warning) {
+        if let Warning::EndlessWindow { seek } = warning {
+            *seek = self.recorded(*seek);
         }
+    }
+
+    /// `time` moved with the stretch that has `inside`, and not out of it.
+    fn moved(&self, time: f64, inside: f64) -> f64 {
+        let begun = |stretch: &Stretch| seconds(stretch.start) <= inside + ROUNDING;
+        let i = self.stretches.partition_point(begun).saturating_sub(1);
+        let Some(stretch) = self.stretches.get(i) else {
+            return time;
+        };
+        let moved = time + seconds(stretch.recorded.start - stretch.start);
+        let hundredths = (moved * 100.0).round() / 100.0; // as times are, but for the end of a recording
+        let moved = if (moved - hundredths).abs() < ROUNDING {
+            hundredths
+        } else {
+            moved
+        };
+        let end = match i + 1 == self.stretches.len() {
+            true => self.mel.duration(),
+            false => seconds(stretch.recorded.end),
+        };
+        moved.max(seconds(stretch.recorded.start)).min(end)
     }
 }
 
-/// Seconds that rounding may leave between a time and the border it stands for.
-const NEAR: f64 = 1e-6;
+/// Seconds: half of what is kept around speech.
+const NEAR: f64 = 0.2;
+
+/// Seconds that sums may be off.
+const ROUNDING: f64 = 1e-6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mel::HOP;
+    use crate::transcript::Word;
     use crate::voice::VOICE_HOP;
 
     /// 20 s, frame by frame louder; a voice from second 4 to 8 and from 12 to 16.
@@ -200,7 +239,7 @@ mod tests {
         heard.fill(&(1500..2200), &mut found);
         assert_eq!(found, expected);
         let segment = segment(0.1 + 0.2, 19.99);
-        assert_eq!(heard.in_the_recording(segment.clone()), segment);
+        assert_eq!(heard.in_the_recording(segment.clone(), &mut 50.0), segment);
     }
 
     #[test]
@@ -229,12 +268,69 @@ mod tests {
         let heard = without_pauses(&mel);
         let first = seconds(heard.recorded(0));
         let placed = |start, end| {
-            let segment = heard.in_the_recording(segment(start, end));
+            let segment = heard.in_the_recording(segment(start, end), &mut 0.0);
             [segment.start - first, segment.end - first].map(|time| (time * 1000.0).round())
         };
         assert_eq!(placed(0.0, 4.8), [0.0, 4800.0]); // ends where the first stretch does
         assert_eq!(placed(4.8, 9.6), [8000.0, 12800.0]); // begins where the second does
         assert_eq!(placed(4.0, 6.0), [4000.0, 9200.0]);
         assert_eq!(placed(4.8, 4.8), [8000.0, 8000.0]); // nothing ends before it begins
+        assert_eq!(placed(1.0, 4.9), [1000.0, 4800.0]); // the pause is in neither of two that meet a little beside it
+        assert_eq!(placed(4.7, 9.0), [8000.0, 12200.0]);
+    }
+
+    #[test]
+    fn a_word_lies_in_one_stretch() {
+        let mel = recording();
+        let heard = without_pauses(&mel);
+        let first = seconds(heard.recorded(0));
+        let word = |start, end| Word {
+            word: String::new(),
+            start,
+            end,
+            probability: 1.0,
+        };
+        // Two words, the first of which ends where the second begins: in the margin after, or before the pause.
+        for border in [4.5, 5.1] {
+            let words = vec![word(4.0, border), word(border, 5.6)];
+            let heard = heard.in_the_recording(
+                Segment {
+                    words: Some(words),
+                    ..segment(4.0, 5.6)
+                },
+                &mut 0.0,
+            );
+            let times = heard.words.unwrap().into_iter().map(|word| [word.start, word.end]);
+            let times: Vec<_> = times.map(|word| word.map(|time| time - first)).collect();
+            let end = border.min(4.8);
+            let start = border.max(4.8) + 3.2;
+            for (found, expected) in times.iter().flatten().zip([4.0, end, start, 8.8]) {
+                assert!((found - expected).abs() < 1e-9, "{times:?}");
+            }
+            assert_eq!(
+                [heard.start, heard.end].map(|time| time - first),
+                [times[0][0], times[1][1]]
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_ends_after_the_recording() {
+        let mel = LogMel::from_samples(&[0.1; 18_080], 80); // 1.12 + 0.01 is more than 1.13
+        let scores = (0..71).map(|score| f32::from(score >= 26));
+        let mel = mel.with_voice(scores.collect());
+        let (heard, _) = Heard::spoken(&mel, mel.voice().unwrap(), std::slice::from_ref(&(0..113)));
+        assert_eq!((heard.recorded(0), heard.n_frames()), (1, 112));
+        let end = heard.in_the_recording(segment(0.0, 1.12), &mut 0.0).end;
+        assert_eq!(end.to_bits(), mel.duration().to_bits());
+    }
+
+    #[test]
+    fn only_the_clips_count() {
+        let mel = recording();
+        let clips = [700..700, 750..800, 850..1500, 1990..1995, 1995..2000];
+        let (heard, heard_clips) = Heard::spoken(&mel, mel.voice().unwrap(), &clips);
+        assert_eq!(heard_clips, [0..0, 0..50, 50..390, 390..390, 390..390]);
+        assert_eq!([0, 50, 389].map(|frame| heard.recorded(frame)), [750, 1160, 1499]);
     }
 }

@@ -19,9 +19,9 @@ use crate::words::{Surroundings, TimedWord, spread};
 pub(super) struct Setting<'a> {
     pub(super) options: &'a Options,
     pub(super) tokenizer: Tokenizer,
-    /// Seconds of the recording.
+    /// Seconds of what is heard.
     pub(super) duration: f64,
-    /// Whole frames of the recording.
+    /// Whole frames of what is heard.
     pub(super) n_frames: usize,
     pub(super) n_text_ctx: usize,
     pub(super) initial_prompt: Vec<Token>,
@@ -47,7 +47,7 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// One that consists of `clips`, frames of the recording.
+    /// One that consists of `clips`, frames of what is heard.
     pub(super) fn new(mut clips: Vec<Range<usize>>, setting: &Setting<'_>) -> Self {
         clips.reverse();
         Self {

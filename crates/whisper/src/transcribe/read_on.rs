@@ -8,7 +8,7 @@ use crate::transcript::Segment;
 use crate::words::Surroundings;
 use crate::words::hallucination::{self, MadeUp};
 
-/// Where to read on, in frames of the recording.
+/// Where to read on, in frames of what is heard.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ReadOn {
     /// Where the timestamps have it.

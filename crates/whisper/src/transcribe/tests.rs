@@ -777,6 +777,20 @@ fn segments_come_as_they_are_found_and_the_monitor_follows() {
 }
 
 #[test]
+fn where_nobody_speaks_the_language_is_that_of_the_sound() {
+    let model = hearing(51865, vec![("de", 0.9)]);
+    let mel = silence(40.0).with_voice(vec![0.0; 2500]);
+    let options = Options {
+        batch: std::num::NonZeroUsize::new(2),
+        ..greedy(Compat::OpenAi)
+    };
+    let transcript = transcribe(&model, &mel, &options).unwrap().finish().unwrap();
+    assert_eq!((transcript.segments, transcript.language.code()), (vec![], "de"));
+    assert_eq!(transcript.warnings, [Warning::NoVoice]);
+    assert_eq!(options.monitor.frames_done(), 4000);
+}
+
+#[test]
 fn cancelling_keeps_what_was_found() {
     let model = saying(&[&[at(0), A, at(1000), at(1000)], &[at(0), B]]);
     let options = greedy(Compat::OpenAi);
