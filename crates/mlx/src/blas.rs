@@ -31,23 +31,23 @@ pub(crate) fn open(installation: &Installation) -> Option<(PathBuf, Blas)> {
 /// (as the Python package `cmeel-openblas` 0.3.31, for SKYLAKEX) ends the process elsewhere, at its first product.
 fn runs_here(build: &str) -> bool {
     #[cfg(target_arch = "x86_64")]
-    let known = [
+    let has = [
         std::is_x86_feature_detected!("avx512bw") && std::is_x86_feature_detected!("avx512vl"),
         std::is_x86_feature_detected!("avx512bf16"),
         std::is_x86_feature_detected!("avx512fp16"),
     ];
     #[cfg(not(target_arch = "x86_64"))]
-    let known = [false; 3];
-    runs(build, known)
+    let has = [false; 3];
+    runs(build, has)
 }
 
-/// `known`: which of [`KINDS`] this processor is at least, by what each adds.
-fn runs(build: &str, known: [bool; 3]) -> bool {
+/// `has`: which of [`KINDS`] this processor is at least, by what each adds.
+fn runs(build: &str, has: [bool; 3]) -> bool {
     let kind = KINDS
         .iter()
         .position(|kind| build.split_whitespace().any(|word| word == *kind));
     let chooses = build.split_whitespace().any(|word| word == "DYNAMIC_ARCH");
-    chooses || kind.is_none_or(|kind| known[..=kind].iter().all(|&known| known))
+    chooses || kind.is_none_or(|kind| has[..=kind].iter().all(|&has| has))
 }
 
 #[cfg(test)]
@@ -61,11 +61,11 @@ mod tests {
         let newer = "OpenBLAS 0.3.30 NO_AFFINITY SAPPHIRERAPIDS MAX_THREADS=64";
         let (avx2, skylake, sapphire) = ([false; 3], [true, false, false], [true; 3]);
         assert_eq!(
-            [avx2, skylake, sapphire].map(|known| runs(fixed, known)),
+            [avx2, skylake, sapphire].map(|has| runs(fixed, has)),
             [false, true, true]
         );
         assert_eq!(
-            [avx2, skylake, sapphire].map(|known| runs(newer, known)),
+            [avx2, skylake, sapphire].map(|has| runs(newer, has)),
             [false, false, true]
         );
         assert!(runs(chooses, avx2) && runs("OpenBLAS 0.3.30 NO_AFFINITY HASWELL MAX_THREADS=64", avx2));
