@@ -151,6 +151,18 @@ fn kernels(c: &mut Criterion) {
             },
         );
     }
+    // Keys and values of a window in whole numbers, for the encoder's rows and for the decoder's one.
+    for m in [1500, 1] {
+        let x: Vec<f32> = (0..1500 * width)
+            .map(|i| (i * 7919 % 997) as f32 / 997.0 - 0.5)
+            .collect();
+        let kv = KeyValue::whole(int8, 8, 64, &x, &x);
+        let mut out = vec![0.0; m * width];
+        let (flops, shape) = (4 * m * 1500 * width, format!("{m}x1500x64x8-q8"));
+        measure(c, int8, "attention", &shape, flops, kv.bytes(), || {
+            attention(int8, &x[..m * width], &kv, false, &mut out);
+        });
+    }
     let x: Vec<f32> = vec![0.1; 1500 * width];
     measure(c, cpu, "extend", "1500x64x8", 0, 8 * x.len(), || {
         let mut kv = KeyValue::new(8, 64, 1500);
