@@ -6,6 +6,8 @@
 # WHISPER_CPP=FOLDER   source of whisper.cpp, built for this processor; without, it is left out
 # DEV=FOLDER           recordings with manifest.tsv: word error rates, a file of two minutes, and all English ones joined, on which
 #                      windows are decoded side by side (default ../shared/audio/dev)
+# MORE=1               word error rates of more speech as well, and rows judged by all: other versions of the recordings (vary.py) and
+#                      a machine's voice (speak.py; needs Debian's flite and fortunes)
 # MODELS="tiny.en"     only this (default tiny.en base)
 # TASKS="11 s"         only this table of a model (default 11 s, 127 s, 931 s)
 # RUN=COMMAND          put before each round
@@ -67,4 +69,9 @@ done
 python_row faster_whisper-int8-batch8 faster-whisper faster_whisper "--compute-type int8 --batch 8"
 
 if [ -e "$dev/manifest.tsv" ]; then "$dir/tools/bin/python" benches/rivals/join.py "$dev" "$dir"; fi
+rm -rf "$dir/more"
+if [ -n "${MORE:-}" ]; then
+    "$dir/tools/bin/python" benches/rivals/vary.py "$dev" "$dir/more"
+    python3 benches/rivals/speak.py "$dir/more/spoken"
+fi
 python3 benches/rivals/rounds.py "$dir" "$rounds" "$dev" "$target/release/examples/peak" "$out"

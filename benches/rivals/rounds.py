@@ -42,7 +42,8 @@ def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
         print(f"no {dev / LONG}: eleven seconds only, no word error rates", file=sys.stderr)
     tasks = [task for task in tasks if task.name in os.environ.get("TASKS", task.name)]
     (folder / "results").mkdir(exist_ok=True)
-    text = heading()
+    speech = [dev, *sorted((folder / "more").iterdir())] if (folder / "more").exists() else [dev]
+    text = heading(len(speech) > 1)
     for model in os.environ.get("MODELS", "tiny.en base").split():
         rows = {row: weights for row in sorted(os.listdir(folder / "rows")) if (weights := weights_of(folder, model, row))}
         if not rows:
@@ -54,7 +55,8 @@ def main(folder: Path, rounds: int, dev: Path, peak: str, out: Path) -> None:
                 for part in range(min(task.parts, len(of_task))):
                     series.measure(dict(list(of_task.items())[part :: task.parts]))
             decisive = {row: rows[row] for row in of_task if is_ours(row) or row == series.fastest_rival()}
-            errors = word_errors(folder, dev, model, decisive) if task.counts and (dev / "manifest.tsv").exists() else {}
+            counts = task.counts and (dev / "manifest.tsv").exists()
+            errors = [word_errors(folder, manifest, model, decisive) for manifest in speech] if counts else []
             text += series.table(f"Whisper {model}, {task.name} of speech", errors)
             out.write_text(text)
     print(text)
@@ -108,7 +110,7 @@ def benchmark(folder: Path, model: str, rows: dict[str, Path], options: list[str
 
 def word_errors(folder: Path, dev: Path, model: str, rows: dict[str, Path]) -> dict[str, tuple[int, int]]:
     """Errors and words of each row over the English recordings of the manifest; kept for the next time."""
-    kept = folder / "results" / f"errors-{model}.json"
+    kept = folder / "results" / f"errors-{model}-{dev.name}.json"
     errors = json.loads(kept.read_text()) if kept.exists() else {}
     recordings = english(dev / "manifest.tsv")
     for row in rows:
@@ -173,36 +175,53 @@ class Series:
         rivals = {row: statistics.median(seconds) for row, seconds in self.seconds.items() if seconds and not is_ours(row)}
         return min(rivals, key=rivals.get, default=None)
 
-    def table(self, title: str, errors: dict[str, tuple[int, int]]) -> str:
+    def table(self, title: str, errors: list[dict[str, tuple[int, int]]]) -> str:
+        """With the errors in each folder of speech, the recordings first."""
         medians = {row: statistics.median(seconds) for row, seconds in self.seconds.items() if seconds}
-        errors = errors | {row: counted for row, entry in self.entries.items() if (counted := errors_of(entry["rows"]))}
-        rates = {row: 100 * wrong / words for row, (wrong, words) in errors.items()}
-        lines = [f"## {title}\n", "| | version | weights | time | from | to | runs | memory | WER |", "|---|---|---|---|---|---|---|---|---|"]
+        errors = errors or [{row: counted for row, entry in self.entries.items() if (counted := errors_of(entry["rows"]))}]
+        # A column for the recordings and, where there is more speech, one for all of it, which decides.
+        columns = [rates_of(errors[:1]), rates_of(errors)][: len(errors)]
+        names = ["WER", "of all speech"][: len(errors)]
+        lines = [
+            f"## {title}\n",
+            f"| | version | weights | time | from | to | runs | memory | {' | '.join(names)} |",
+            "|---" * (8 + len(names)) + "|",
+        ]
         for row, median in sorted(medians.items(), key=lambda item: item[1]):
             entry, seconds = self.entries[row], self.seconds[row]
             parts = [entry["identity"]["version"], *(f"{k} {v}" for k, v in entry["identity"]["components"].items())]
             memory = f"{entry['peak_memory_bytes'] / 1e6:.0f} MB" if entry["peak_memory_bytes"] else ""
-            rate = f"{rates[row]:.2f} %" if row in rates else ""
+            rates = [f"{rates[row]:.2f} %" if row in rates else "" for rates in columns]
             lines.append(
                 f"| {row} | {', '.join(parts)} | {entry['loaded'].get('weights') or ''} | **{median:.3f} s** "
-                f"| {min(seconds):.3f} | {max(seconds):.3f} | {len(seconds)} | {memory} | {rate} |"
+                f"| {min(seconds):.3f} | {max(seconds):.3f} | {len(seconds)} | {memory} | {' | '.join(rates)} |"
             )
         lines.append("")
         if fastest := self.fastest_rival():
             for row, median in medians.items():
                 if is_ours(row):
-                    lines.append(f"- {row} is {medians[fastest] / median:.2f} times as fast as {fastest}" + verdict(row, fastest, rates))
+                    lines.append(f"- {row} is {medians[fastest] / median:.2f} times as fast as {fastest}" + verdict(row, fastest, columns[-1]))
         notes = sorted({note for entry in self.entries.values() for note in entry["loaded"]["differs"]})
         lines += [f"- {note}: {', '.join(row for row in self.entries if note in self.entries[row]['loaded']['differs'])}" for note in notes]
         lines.append(f"- good rounds: {self.rounds}; thrown away: {self.thrown}; peak {self.best:.0f} GFLOP/s (float32, {THREADS} threads)")
         return "\n".join(lines) + "\n\n"
 
 
+def rates_of(errors: list[dict[str, tuple[int, int]]]) -> dict[str, float]:
+    """In percent, of all folders together."""
+    rates = {}
+    for row in errors[0]:
+        if all(row in of_folder for of_folder in errors):
+            wrong, words = map(sum, zip(*(of_folder[row] for of_folder in errors)))
+            rates[row] = 100 * wrong / words
+    return rates
+
+
 def verdict(row: str, rival: str, rates: dict[str, float]) -> str:
     if row not in rates or rival not in rates:
         return ", word error rates unknown"
     counts = rates[row] <= rates[rival] + WER_MARGIN
-    return "" if counts else f", but its WER is {rates[row] - rates[rival]:.1f} points higher: it does not count"
+    return "" if counts else f", but its WER is {rates[row] - rates[rival]:.2f} points higher: it does not count"
 
 
 def one_round(folder: str, model: str, rows: dict[str, str], options: list[str], peak: str) -> None:
@@ -233,21 +252,29 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def heading() -> str:
-    return (
+def heading(more: bool) -> str:
+    text = (
         "# Against rivals\n\n"
         f"Written by `benches/rivals.sh` on {occasion()}\n"
         "Times are medians of warm calls on samples in memory: no start of a process, no loading, no decoding of audio. All greedy, at\n"
         "temperature 0. WER: of the English development recordings, of our rows and of the fastest rival. Ratios of one table compare;\n"
-        "times of two tables do not.\n\n"
+        "times of two tables do not.\n"
     )
+    if more:
+        text += (
+            "All speech: these recordings, the same faster, slower and with noise (`benches/rivals/vary.py`), and a machine's voice\n"
+            "(`benches/rivals/speak.py`), so that chance evens out. A row counts by it.\n"
+        )
+    return text + "\n"
 
 
 def occasion() -> str:
     """Date, commit and machine."""
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()).group(1)
+    info = Path("/proc/cpuinfo").read_text()
+    cpu = re.search(r"model name\s*: (.*)", info).group(1)
+    isa = next((isa for isa in ["avx512_vnni", "avx512f", "avx_vnni", "avx2"] if isa in info), "neither AVX2 nor AVX-512")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    return f"{date.today()}, of commit {commit}, on {cpu}, {os.cpu_count()} cores, {THREADS} threads each."
+    return f"{date.today()}, of commit {commit}, on {cpu} ({isa}), {os.cpu_count()} cores, {THREADS} threads each."
 
 
 if __name__ == "__main__":

@@ -3,10 +3,7 @@
     DIR/tools/bin/python benches/rivals/vary.py DEV OUT        DIR is that of benches/rivals.sh
 
 OUT/slower and OUT/faster (by 3 %), OUT/noise (30 dB below the speech) and OUT/both (1.5 % faster, noise at -35 dB), each with
-its manifest. What a row of benches/rivals.sh makes of one:
-
-    whisper-speedtest benchmark -i DIR/rows/ROW --model-path ROW=DIR/models/MODEL -n 1 --warmup 0 \
-        --reference OUT/noise/manifest.tsv -a OUT/noise
+its manifest: `MORE=1 benches/rivals.sh` and `tools/precision.py` count errors in them.
 """
 
 import csv
