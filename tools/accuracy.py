@@ -73,9 +73,9 @@ def measure(args, compute, rows, what, model, options, bar):
 
 
 def folder(args, compute, model, options, seed):
-    """Where the texts are: those of another program are elsewhere."""
+    """Where the texts are: those of another program, or of other recordings, are elsewhere."""
     program = hashlib.sha256(args.program.read_bytes()).hexdigest()[:12]
-    return ROOT / "target/accuracy" / "-".join([program, compute, model, *options, str(seed)])
+    return ROOT / "target/accuracy" / "-".join([program, args.recordings.name, compute, model, *options, str(seed)])
 
 
 def hear(args, compute, rows, model, options, seed, place):
