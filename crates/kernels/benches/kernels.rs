@@ -131,10 +131,10 @@ fn kernels(c: &mut Criterion) {
     );
 
     let width = 512;
+    let x: Vec<f32> = (0..1500 * width)
+        .map(|i| (i * 7919 % 997) as f32 / 997.0 - 0.5)
+        .collect();
     for (m, len, causal) in [(1500, 1500, false), (1, 1500, false), (1, 100, true), (200, 200, true)] {
-        let x: Vec<f32> = (0..1500 * width)
-            .map(|i| (i * 7919 % 997) as f32 / 997.0 - 0.5)
-            .collect();
         let mut kv = KeyValue::new(8, 64, len);
         kv.extend(cpu, &x[..len * width], &x[..len * width]);
         let mut out = vec![0.0; m * width];
@@ -153,9 +153,6 @@ fn kernels(c: &mut Criterion) {
     }
     // Keys and values of a window in whole numbers, for the encoder's rows and for the decoder's one.
     for m in [1500, 1] {
-        let x: Vec<f32> = (0..1500 * width)
-            .map(|i| (i * 7919 % 997) as f32 / 997.0 - 0.5)
-            .collect();
         let kv = KeyValue::whole(int8, 8, 64, &x, &x);
         let mut out = vec![0.0; m * width];
         let (flops, shape) = (4 * m * 1500 * width, format!("{m}x1500x64x8-q8"));
