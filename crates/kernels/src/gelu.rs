@@ -33,7 +33,7 @@ impl Op for Gelu<'_> {
 #[inline(always)]
 pub(crate) fn gelu_lanes<S: Simd>(s: S, x: S::F) -> S::F {
     let zero = s.splat(0.0);
-    let size = s.max(x, s.sub(zero, x));
+    let size = s.abs(x);
     s.sub(s.max(x, zero), s.mul(size, normal_tail(s, size)))
 }
 

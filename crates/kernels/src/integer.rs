@@ -27,6 +27,9 @@ use crate::scratch::{Line, PANEL_CODES, ROW_BYTES, ROW_FACTORS, TILES, Zero, wit
 use crate::tile::{QUAD, TILE_ROWS, with_shape};
 use crate::weights::{CodePanel, Codes};
 
+/// Vectors of a run.
+const RUN_LINES: usize = RUN / LANES;
+
 /// 32 whole numbers of a row.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
@@ -176,112 +179,131 @@ impl Op for Quantize<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            x,
-            first_row,
-            tile_rows,
-            planes,
-            group_runs,
-            bytes,
-            factors,
-        } = self;
-        let groups = x.columns().div_ceil(group_runs * RUN);
-        let (plane_bytes, plane_factors) = (groups * group_runs * tile_rows, groups * tile_rows);
-        let tiles = bytes.chunks_exact_mut(planes * plane_bytes);
-        let tiles = tiles.zip(factors.chunks_exact_mut(planes * plane_factors));
-        for (tile, (bytes, factors)) in tiles.enumerate() {
-            let (bytes, low_bytes) = bytes.split_at_mut(plane_bytes);
-            let (factors, low_factors) = factors.split_at_mut(plane_factors);
-            for r in 0..tile_rows {
-                let row = first_row + tile * tile_rows + r;
-                let row = if row < x.rows() { x.row(row) } else { &[] };
-                for group in 0..groups {
-                    let from = group * group_runs * RUN;
-                    let numbers = row.get(from..).unwrap_or(&[]);
-                    let numbers = &numbers[..numbers.len().min(group_runs * RUN)];
-                    let first = group * group_runs * tile_rows + r;
-                    let runs = bytes[first..].iter_mut().step_by(tile_rows).take(group_runs);
-                    let factor = &mut factors[group * tile_rows + r];
-                    if planes == 1 {
-                        *factor = quantize_group(s, numbers, runs);
-                    } else {
-                        let low_runs = low_bytes[first..].iter_mut().step_by(tile_rows);
-                        [*factor, low_factors[group * tile_rows + r]] =
-                            quantize_group_finely(s, numbers, runs.zip(low_runs));
-                    }
+        with_shape!(S, self.tile_rows, quantize::<S>(s, self));
+    }
+}
+
+#[inline(always)]
+fn quantize<S: Simd, const R: usize, const P: usize>(s: S, job: Quantize<'_>) {
+    match job.group_runs {
+        1 => quantize_tiles::<S, R, 2>(s, job),
+        2 => quantize_tiles::<S, R, 4>(s, job),
+        _ => quantize_tiles::<S, R, 8>(s, job),
+    }
+}
+
+/// A group has `L` lines.
+#[inline(always)]
+fn quantize_tiles<S: Simd, const R: usize, const L: usize>(s: S, job: Quantize<'_>) {
+    let groups = job.x.columns().div_ceil(L * LANES);
+    let group_runs = L / RUN_LINES;
+    let bytes = job.bytes.as_chunks_mut::<R>().0;
+    let factors = job.factors.as_chunks_mut::<R>().0;
+    let tiles = bytes.chunks_exact_mut(job.planes * groups * group_runs);
+    let tiles = tiles.zip(factors.chunks_exact_mut(job.planes * groups));
+    for (tile, (bytes, factors)) in tiles.enumerate() {
+        let mut rows: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            let row = job.first_row + tile * R + r;
+            if row < job.x.rows() {
+                rows[r] = job.x.row(row);
+            }
+        }
+        for group in 0..groups {
+            let mut filled = [[[0.0; LANES]; L]; R];
+            let mut lines = [[&[0.0; LANES]; L]; R];
+            for ((lines, row), filled) in lines.iter_mut().zip(rows).zip(&mut filled) {
+                *lines = lines_of_group(row, group, filled);
+            }
+            let runs = group * group_runs..(group + 1) * group_runs;
+            if job.planes == 1 {
+                quantize_group(s, &lines, &mut bytes[runs], &mut factors[group]);
+            } else {
+                let (bytes, low_bytes) = bytes.split_at_mut(groups * group_runs);
+                let (factors, low_factors) = factors.split_at_mut(groups);
+                for r in 0..R {
+                    let runs = bytes[runs.clone()].iter_mut().zip(&mut low_bytes[runs.clone()]);
+                    let runs = runs.map(|(high, low)| (&mut high[r], &mut low[r]));
+                    [factors[group][r], low_factors[group][r]] = quantize_group_finely(s, &lines[r], runs);
                 }
             }
         }
     }
 }
 
-/// The numbers of a group, in lines; the last is filled up with zeros.
-struct Lines<'a> {
-    whole: &'a [[f32; LANES]],
-    last: [f32; LANES],
+/// The lines of a group of a row; where the row ends before, in `filled`, with zeros.
+#[inline(always)]
+fn lines_of_group<'a, const L: usize>(
+    row: &'a [f32],
+    group: usize,
+    filled: &'a mut [[f32; LANES]; L],
+) -> [&'a [f32; LANES]; L] {
+    let rest = row.get(group * L * LANES..).unwrap_or(&[]);
+    match rest.as_chunks().0.first_chunk() {
+        Some(whole) => whole.each_ref(),
+        None => {
+            filled.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
+            filled.each_ref()
+        }
+    }
 }
 
-impl<'a> Lines<'a> {
-    #[inline(always)]
-    fn new(x: &'a [f32]) -> Self {
-        let (whole, rest) = x.as_chunks();
-        let mut last = [0.0; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        Self { whole, last }
+/// The greatest size of numbers in each lane.
+#[inline(always)]
+fn greatest_size<S: Simd>(s: S, lines: &[&[f32; LANES]]) -> S::F {
+    let mut greatest = s.splat(0.0);
+    for line in lines {
+        greatest = s.max(s.abs(s.load(line)), greatest);
     }
-
-    /// Zeros from the end on.
-    #[inline(always)]
-    fn get(&self, i: usize) -> &[f32; LANES] {
-        const PAST: [f32; LANES] = [0.0; LANES];
-        match self.whole.get(i) {
-            Some(line) => line,
-            None if i == self.whole.len() => &self.last,
-            None => &PAST,
-        }
-    }
-
-    /// The size of the greatest.
-    #[inline(always)]
-    fn greatest<S: Simd>(&self, s: S) -> f32 {
-        let zero = s.splat(0.0);
-        let mut greatest = s.load(&self.last);
-        greatest = s.max(greatest, s.sub(zero, greatest));
-        for line in self.whole {
-            let x = s.load(line);
-            greatest = s.max(s.max(x, s.sub(zero, x)), greatest);
-        }
-        s.greatest(greatest)
-    }
+    greatest
 }
 
 /// What makes `most` of the greatest. Below 1e-30 nothing comes out of a sum of floats, and `most` over it is still finite.
 #[inline(always)]
-fn steps(most: f32, greatest: f32) -> f32 {
-    if greatest > 1e-30 { most / greatest } else { 0.0 }
+fn steps<S: Simd>(s: S, most: f32, greatest: S::F) -> S::F {
+    let steps = s.div(s.splat(most), greatest);
+    s.if_less(s.splat(1e-30), greatest, steps, s.splat(0.0))
 }
 
 /// At this size floats are whole numbers: adding it rounds, half to even.
 const MAGIC: f32 = 12_582_912.0;
 
-/// The greatest number becomes 127 or -127.
+/// A group of each row: its greatest number becomes 127 or -127. Rows are taken together, as each waits for its own sums.
 #[inline(always)]
-pub(crate) fn quantize_group<'a, S: Simd>(s: S, x: &[f32], runs: impl Iterator<Item = &'a mut RowRun>) -> Factor {
-    let lines = Lines::new(x);
-    let greatest = lines.greatest(s);
-    let (steps, magic) = (s.splat(steps(127.0, greatest)), s.splat(MAGIC));
-    let mut sum = s.splat(0.0);
-    for (i, run) in runs.enumerate() {
-        for (j, to) in run.0.as_chunks_mut().0.iter_mut().enumerate() {
-            let x = s.load(lines.get(i * RUN / LANES + j));
-            let whole = s.sub(s.fma(x, steps, magic), magic);
-            sum = s.add(sum, whole);
-            s.store_bytes(whole, to);
+pub(crate) fn quantize_group<S: Simd, const R: usize, const L: usize>(
+    s: S,
+    lines: &[[&[f32; LANES]; L]; R],
+    bytes: &mut [[RowRun; R]],
+    factors: &mut [Factor; R],
+) {
+    let mut greatest = [s.splat(0.0); R];
+    for r in 0..R {
+        greatest[r] = greatest_size(s, &lines[r]);
+    }
+    let greatest = s.greatest_of_each(greatest);
+    let mut steps_of = Line::ZERO;
+    s.store(steps(s, 127.0, greatest), &mut steps_of.0);
+    let magic = s.splat(MAGIC);
+    let mut sums = [s.splat(0.0); R];
+    for (run, rows) in bytes.iter_mut().enumerate() {
+        for r in 0..R {
+            let steps = s.broadcast(&steps_of.0[r]);
+            for (i, to) in rows[r].0.as_chunks_mut().0.iter_mut().enumerate() {
+                let x = s.load(lines[r][run * RUN_LINES + i]);
+                let whole = s.sub(s.fma(x, steps, magic), magic);
+                sums[r] = s.add(sums[r], whole);
+                s.store_bytes(whole, to);
+            }
         }
     }
-    Factor {
-        scale: greatest * (1.0 / 127.0),
-        sum: s.sum(sum),
+    let (mut scales_of, mut sums_of) = (Line::ZERO, Line::ZERO);
+    s.store(s.mul(greatest, s.splat(1.0 / 127.0)), &mut scales_of.0);
+    s.store(s.sum_of_each(sums), &mut sums_of.0);
+    for r in 0..R {
+        factors[r] = Factor {
+            scale: scales_of.0[r],
+            sum: sums_of.0[r],
+        };
     }
 }
 
@@ -292,19 +314,18 @@ const PLANE: f32 = 255.0;
 #[inline(always)]
 fn quantize_group_finely<'a, S: Simd>(
     s: S,
-    x: &[f32],
+    lines: &[&[f32; LANES]],
     runs: impl Iterator<Item = (&'a mut RowRun, &'a mut RowRun)>,
 ) -> [Factor; 2] {
     const MOST: f32 = 127.0 * PLANE + 127.0;
-    let lines = Lines::new(x);
-    let greatest = lines.greatest(s);
-    let (steps, magic) = (s.splat(steps(MOST, greatest)), s.splat(MAGIC));
+    let greatest = s.greatest(greatest_size(s, lines));
+    let (steps, magic) = (steps(s, MOST, s.splat(greatest)), s.splat(MAGIC));
     let (mut high_sum, mut low_sum) = (s.splat(0.0), s.splat(0.0));
-    for (i, (high_run, low_run)) in runs.enumerate() {
+    for (lines, (high_run, low_run)) in lines.as_chunks::<RUN_LINES>().0.iter().zip(runs) {
         let high_run = high_run.0.as_chunks_mut().0;
         let low_run = low_run.0.as_chunks_mut().0;
-        for (j, (to_high, to_low)) in high_run.iter_mut().zip(low_run).enumerate() {
-            let x = s.load(lines.get(i * RUN / LANES + j));
+        for (line, (to_high, to_low)) in lines.iter().zip(high_run.iter_mut().zip(low_run)) {
+            let x = s.load(line);
             let whole = s.sub(s.fma(x, steps, magic), magic);
             let high = s.sub(s.fma(whole, s.splat(1.0 / PLANE), magic), magic);
             let low = s.fma(high, s.splat(-PLANE), whole);

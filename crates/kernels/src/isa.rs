@@ -257,12 +257,39 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once (twice by the scalar instruction set).
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    fn abs(self, a: Self::F) -> Self::F;
     /// `b` where `a` is NaN.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// `then` where `a < b`, else `otherwise`.
     fn if_less(self, a: Self::F, b: Self::F, then: Self::F, otherwise: Self::F) -> Self::F;
     /// The float whose bits are those of `a`, 23 places up: a small integer in the mantissa becomes the exponent.
     fn shift_to_exponent(self, a: Self::F) -> Self::F;
+
+    /// The sum of each vector, in the lane of its number. They are whole numbers, so that any order gives the same.
+    ///
+    /// # Panics
+    /// If there are more than 16.
+    #[inline(always)]
+    fn sum_of_each<const R: usize>(self, vectors: [Self::F; R]) -> Self::F {
+        let mut lanes = [0.0; LANES];
+        for r in 0..R {
+            lanes[r] = self.sum(vectors[r]);
+        }
+        self.load(&lanes)
+    }
+
+    /// The greatest lane of each vector, in the lane of its number; none is NaN.
+    ///
+    /// # Panics
+    /// If there are more than 16.
+    #[inline(always)]
+    fn greatest_of_each<const R: usize>(self, vectors: [Self::F; R]) -> Self::F {
+        let mut lanes = [0.0; LANES];
+        for r in 0..R {
+            lanes[r] = self.greatest(vectors[r]);
+        }
+        self.load(&lanes)
+    }
 
     /// The sum of all lanes, as a tree of fixed shape.
     #[inline(always)]

@@ -2,11 +2,10 @@
 
 mod quantized;
 
-pub(crate) use quantized::{GROUP, Quantized};
+pub(crate) use quantized::{GROUP, MOST_HEAD_DIM, Quantized};
 
 use std::sync::Arc;
 
-use crate::codes::RUN;
 use crate::cpu::{Compute, Cpu, SharedMut};
 use crate::isa::LANES;
 use crate::scratch::Line;
@@ -52,29 +51,49 @@ impl KeyValue {
     }
 
     /// The keys and values, `[n, heads * head_dim]`, of a sequence that will not grow. Where `cpu` computes in whole
-    /// numbers and `head_dim` is a multiple of 32, they are quantized.
+    /// numbers and `head_dim` is a multiple of 32, at most 128, they are quantized.
     ///
     /// # Panics
     /// If `head_dim` is not a multiple of 16, or the lengths differ or are not whole rows.
     pub fn whole(cpu: &Cpu, heads: usize, head_dim: usize, keys: &[f32], values: &[f32]) -> Self {
+        let mut whole = Self::new(heads, head_dim, 0);
+        whole.replace(cpu, keys, values);
+        whole
+    }
+
+    /// Takes another [whole](Self::whole) sequence in place of what it holds; one of the same length in the same memory.
+    ///
+    /// # Panics
+    /// If the lengths differ or are not whole rows.
+    pub fn replace(&mut self, cpu: &Cpu, keys: &[f32], values: &[f32]) {
         assert_eq!(keys.len(), values.len(), "numbers of keys and of values");
-        let width = heads * head_dim;
+        let width = self.width();
         assert!(
             width > 0 && keys.len().is_multiple_of(width),
             "{} numbers in rows of {width}",
             keys.len()
         );
         let n = keys.len() / width;
-        if cpu.compute() != Compute::F32 && head_dim.is_multiple_of(RUN) {
-            return Self {
-                len: n,
-                quantized: Some(Arc::new(Quantized::new(cpu, heads, head_dim, keys, values))),
-                ..Self::new(heads, head_dim, 0)
-            };
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        if cpu.compute() != Compute::F32 && Quantized::fits(head_dim) {
+            match self.quantized.as_mut().and_then(Arc::get_mut) {
+                Some(same) if self.len == n => same.fill(cpu, heads, keys, values),
+                _ => {
+                    let quantized = Some(Arc::new(Quantized::new(cpu, heads, head_dim, keys, values)));
+                    *self = Self {
+                        len: n,
+                        quantized,
+                        ..Self::new(heads, head_dim, 0)
+                    };
+                }
+            }
+            return;
         }
-        let mut floats = Self::new(heads, head_dim, n);
-        floats.extend(cpu, keys, values);
-        floats
+        if self.quantized.is_some() || self.len != n {
+            *self = Self::new(heads, head_dim, n);
+        }
+        self.len = 0;
+        self.extend(cpu, keys, values);
     }
 
     /// The quantized form, where it is one.

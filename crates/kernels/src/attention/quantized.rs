@@ -5,12 +5,13 @@
 
 use std::array;
 
-use super::{Queries, exponentials, mask};
+use super::{Queries, mask};
 use crate::codes::RUN;
 use crate::cpu::SharedMut;
+use crate::exp::exp;
 use crate::integer::{Factor, RowRun, multiply, quantize_group};
 use crate::isa::{LANES, Op, Simd};
-use crate::key_value::{GROUP, Quantized};
+use crate::key_value::{GROUP, MOST_HEAD_DIM, Quantized};
 use crate::scratch::{Line, ROW_BYTES, ROW_FACTORS, TILES, with_buffer};
 use crate::tile::with_shape;
 
@@ -22,6 +23,9 @@ pub(super) struct Attend<'a> {
     pub(super) tile: usize,
     pub(super) to: To<'a>,
 }
+
+/// Lines of a group of positions.
+const GROUP_LINES: usize = GROUP / LANES;
 
 /// What is wanted.
 pub(super) enum To<'a> {
@@ -91,16 +95,10 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
         let rows = queries.tile_range(tile);
 
         let q_runs = head_dim / RUN;
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        for r in 0..R {
-            let row = rows.start + r;
-            let of_head = row * width + head * head_dim;
-            let q = if row < rows.end {
-                &queries.q[of_head..of_head + head_dim]
-            } else {
-                &[]
-            };
-            factors[0][r] = quantize_group(s, q, bytes.iter_mut().map(|run| &mut run[r]).take(q_runs)).scaled(scale);
+        let queries_to = (&mut bytes[..q_runs], &mut factors[0]);
+        match head_dim / LANES {
+            4 => quantize_queries::<S, R, 4>(s, &queries, head, tile, queries_to),
+            _ => quantize_queries::<S, R, { MOST_HEAD_DIM / LANES }>(s, &queries, head, tile, queries_to),
         }
 
         let n_panels = queries.visible(rows.end - 1).div_ceil(LANES);
@@ -117,7 +115,8 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
                 &mut tiles[first * R..][..P * R],
             );
         }
-        let scores = &mut tiles.as_chunks_mut::<R>().0[..n_panels];
+        let groups = n_panels.div_ceil(GROUP_LINES);
+        let scores = &mut tiles.as_chunks_mut::<R>().0[..groups * GROUP_LINES];
         let out = match to {
             To::Out(out) => out,
             To::Scores(out) => {
@@ -130,25 +129,10 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
             }
         };
 
-        let groups = n_panels.div_ceil(GROUP / LANES);
-        let mut scales = [0.0; R];
         for (r, row) in rows.clone().enumerate() {
             mask(scores, r, queries.visible(row));
-            exponentials(s, scores, r);
-            let mut sum = 0.0;
-            for group in 0..groups {
-                let mut weights = [0.0; GROUP];
-                let lines = scores[group * GROUP / LANES..].iter().take(GROUP / LANES);
-                for (to, line) in weights.as_chunks_mut::<LANES>().0.iter_mut().zip(lines) {
-                    *to = line[r].0;
-                }
-                let runs = bytes[group * GROUP / RUN..].iter_mut().map(|run| &mut run[r]);
-                let factor = quantize_group(s, &weights, runs.take(GROUP / RUN));
-                sum += factor.total();
-                factors[group][r] = factor;
-            }
-            scales[r] = 1.0 / sum;
         }
+        let scales = weigh(s, scores, bytes, factors);
 
         let n_panels = head_dim / LANES;
         for first in (0..n_panels).step_by(P) {
@@ -175,4 +159,75 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
             }
         }
     }
+}
+
+/// Queries of a head to whole numbers, at most `L` lines each.
+#[inline(always)]
+fn quantize_queries<S: Simd, const R: usize, const L: usize>(
+    s: S,
+    queries: &Queries<'_>,
+    head: usize,
+    tile: usize,
+    (bytes, factors): (&mut [[RowRun; R]], &mut [Factor; R]),
+) {
+    let head_dim = queries.kv.head_dim();
+    let rows = queries.tile_range(tile);
+    let mut lines = [[&[0.0; LANES]; L]; R];
+    for (row, lines) in rows.zip(&mut lines) {
+        let of_head = &queries.q[row * queries.kv.width() + head * head_dim..][..head_dim];
+        for (to, line) in lines.iter_mut().zip(of_head.as_chunks().0) {
+            *to = line;
+        }
+    }
+    quantize_group(s, &lines, bytes, factors);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    for factor in factors {
+        *factor = factor.scaled(scale);
+    }
+}
+
+/// Scores to weights: their exponentials, in whole numbers. What makes the weights of each row add up to 1.
+#[inline(always)]
+fn weigh<S: Simd, const R: usize>(
+    s: S,
+    scores: &mut [[Line; R]],
+    bytes: &mut [[RowRun; R]],
+    factors: &mut [[Factor; R]],
+) -> [f32; R] {
+    let mut greatest = [s.splat(f32::NEG_INFINITY); R];
+    for line in &*scores {
+        for r in 0..R {
+            greatest[r] = s.max(s.load(&line[r].0), greatest[r]);
+        }
+    }
+    let mut greatest_of = Line::ZERO;
+    s.store(s.greatest_of_each(greatest), &mut greatest_of.0);
+
+    let mut sums = [0.0; R];
+    let groups = scores.as_chunks_mut::<GROUP_LINES>().0.iter_mut();
+    let groups = groups.zip(bytes.as_chunks_mut::<{ GROUP / RUN }>().0).zip(factors);
+    for ((scores, bytes), factors) in groups {
+        for r in 0..R {
+            let greatest = s.broadcast(&greatest_of.0[r]);
+            for line in &mut *scores {
+                let e = exp(s, s.sub(s.load(&line[r].0), greatest));
+                s.store(e, &mut line[r].0);
+            }
+        }
+        let mut lines = [[&scores[0][0].0; GROUP_LINES]; R];
+        for r in 0..R {
+            for i in 0..GROUP_LINES {
+                lines[r][i] = &scores[i][r].0;
+            }
+        }
+        quantize_group(s, &lines, bytes, factors);
+        for r in 0..R {
+            sums[r] += factors[r].total();
+        }
+    }
+    let mut scales = [0.0; R];
+    for r in 0..R {
+        scales[r] = 1.0 / sums[r];
+    }
+    scales
 }

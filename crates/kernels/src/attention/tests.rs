@@ -73,7 +73,7 @@ fn run(cpu: &Cpu, q: &[f32], kv: &KeyValue, causal: bool) -> Vec<f32> {
     out
 }
 
-const SHAPES: [(usize, usize, usize, usize); 9] = [
+const SHAPES: [(usize, usize, usize, usize); 11] = [
     (1, 16, 1, 1),
     (2, 64, 1, 37),
     (3, 64, 2, 15),
@@ -83,6 +83,8 @@ const SHAPES: [(usize, usize, usize, usize); 9] = [
     (1, 80, 12, 12),
     (2, 64, 31, 333),
     (1, 64, 50, 50),
+    (2, 96, 7, 70),
+    (1, 160, 5, 33),
 ];
 
 on_every_isa!(
@@ -95,6 +97,7 @@ on_every_isa!(
     a_clone_goes_on_by_itself,
     quantized_attention_is_near,
     a_quantized_query_alone_is_the_same,
+    another_sequence_takes_the_place,
 );
 
 /// `cpu` computing in whole numbers, and the case's keys and values quantized.
@@ -108,7 +111,7 @@ fn quantized_attention_is_near(cpu: &Cpu) {
     for (i, (heads, head_dim, m, len)) in SHAPES.into_iter().enumerate() {
         let case = Case::new(heads, head_dim, m, len, 20 + i as u64);
         let (cpu, kv) = quantized(cpu, &case);
-        assert_eq!(kv.quantized().is_some(), head_dim.is_multiple_of(32), "{head_dim}");
+        assert_eq!(kv.quantized().is_some(), [32, 64, 96].contains(&head_dim), "{head_dim}");
         for causal in [false, true] {
             poison_scratch(&cpu);
             // Numbers are up to 1, steps 1/127: half a step of each key, query (times 4), weight and value.
@@ -143,6 +146,25 @@ fn a_quantized_query_alone_is_the_same(cpu: &Cpu) {
         for isa in fused() {
             let (cpu, kv) = quantized(&Cpu::with(isa, 1), &case);
             assert_same_bits(&run(&cpu, &case.q, &kv, false), &all);
+        }
+    }
+}
+
+fn another_sequence_takes_the_place(cpu: &Cpu) {
+    for compute in [Compute::F32, Compute::Int8] {
+        let cpu = Cpu::with(cpu.isa(), cpu.threads()).computing(compute);
+        let mut kv = KeyValue::new(2, 64, 0);
+        // Longer, shorter, of the same length; the clone keeps what it has.
+        for (i, len) in [70, 130, 70, 70].into_iter().enumerate() {
+            let case = Case::new(2, 64, 7, len, 60 + i as u64);
+            kv.replace(&cpu, &case.keys, &case.values);
+            let whole = KeyValue::whole(&cpu, 2, 64, &case.keys, &case.values);
+            let expected = run(&cpu, &case.q, &whole, false);
+            assert_same_bits(&run(&cpu, &case.q, &kv, false), &expected);
+            let clone = kv.clone();
+            let other = Case::new(2, 64, 7, len, 80);
+            kv.replace(&cpu, &other.keys, &other.values);
+            assert_same_bits(&run(&cpu, &case.q, &clone, false), &expected);
         }
     }
 }

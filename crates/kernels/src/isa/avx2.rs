@@ -281,6 +281,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    fn abs(self, a: Self::F) -> Self::F {
+        let sign = [registers!(_mm256_set1_ps(-0.0)); 2];
+        halves!(_mm256_andnot_ps, sign, a)
+    }
+
+    #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         halves!(_mm256_max_ps, a, b)
     }

@@ -186,6 +186,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn abs(self, a: Self::F) -> Self::F {
+        registers!(_mm512_abs_ps(a))
+    }
+
+    #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         registers!(_mm512_max_ps(a, b))
     }
@@ -212,6 +217,16 @@ impl Simd for Avx512 {
     fn greatest(self, v: Self::F) -> f32 {
         registers!(avx2::greatest(halves(v)))
     }
+
+    #[inline(always)]
+    fn sum_of_each<const R: usize>(self, vectors: [Self::F; R]) -> Self::F {
+        registers!(sum_of_each(vectors))
+    }
+
+    #[inline(always)]
+    fn greatest_of_each<const R: usize>(self, vectors: [Self::F; R]) -> Self::F {
+        registers!(greatest_of_each(vectors))
+    }
 }
 
 #[inline]
@@ -219,3 +234,44 @@ impl Simd for Avx512 {
 fn halves(v: __m512) -> [__m256; 2] {
     [_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)]
 }
+
+/// Folds each vector into one lane, all together: half the lanes at a time, of two vectors in one.
+macro_rules! fold_each {
+    ($name:ident, $op:ident) => {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512dq")]
+        fn $name<const R: usize>(vectors: [__m512; R]) -> __m512 {
+            const { assert!(R <= 8) };
+            let mut all = [_mm512_setzero_ps(); 8];
+            for r in 0..R {
+                all[r] = vectors[r];
+            }
+            // Quarters of 0 and 1, then of 0 to 3, in one vector.
+            let mut pairs = [all[0]; 4];
+            for i in 0..4 {
+                let [a, b] = [all[2 * i], all[2 * i + 1]];
+                pairs[i] = $op(
+                    _mm512_shuffle_f32x4::<0x44>(a, b),
+                    _mm512_shuffle_f32x4::<0xee>(a, b),
+                );
+            }
+            let mut fours = [pairs[0]; 2];
+            for i in 0..2 {
+                let [a, b] = [pairs[2 * i], pairs[2 * i + 1]];
+                fours[i] = $op(
+                    _mm512_shuffle_f32x4::<0x88>(a, b),
+                    _mm512_shuffle_f32x4::<0xdd>(a, b),
+                );
+            }
+            // A quarter has two lanes of vector i and two of i + 4, then all four the same.
+            let [a, b] = fours;
+            let twos = $op(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
+            let ones = $op(twos, _mm512_shuffle_ps::<0xb1>(twos, twos));
+            let lanes = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+            _mm512_permutexvar_ps(lanes, ones)
+        }
+    };
+}
+
+fold_each!(sum_of_each, _mm512_add_ps);
+fold_each!(greatest_of_each, _mm512_max_ps);

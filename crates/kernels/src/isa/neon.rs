@@ -302,6 +302,11 @@ impl<const DOT: u8> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn abs(self, a: Self::F) -> Self::F {
+        quarters!(vabsq_f32, a)
+    }
+
+    #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         // Not `vmaxq_f32`, which is NaN where one of them is.
         let greater = quarters!(vcgtq_f32, a, b);

@@ -36,6 +36,7 @@ on_every_isa!(
     every_half_widens_exactly,
     codes_come_out_in_order,
     lanes_add_and_compare,
+    vectors_add_and_compare_together,
     choosing_goes_lane_by_lane
 );
 
@@ -119,6 +120,40 @@ fn lanes_add_and_compare(cpu: &Cpu) {
         let (sum, greatest) = cpu.isa().run(Reduce(lanes));
         let scalar = Isa::from_name("scalar").unwrap().run(Reduce(lanes));
         assert_same_bits(&[sum, greatest], &[scalar.0, scalar.1]);
+    }
+}
+
+fn vectors_add_and_compare_together(cpu: &Cpu) {
+    struct Reduce<const R: usize>([[f32; LANES]; R]);
+    impl<const R: usize> Op for Reduce<R> {
+        type Output = [[f32; LANES]; 2];
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let mut vectors = [s.splat(0.0); R];
+            for r in 0..R {
+                vectors[r] = s.load(&self.0[r]);
+            }
+            let mut out = [[f32::NAN; LANES]; 2];
+            s.store(s.sum_of_each(vectors), &mut out[0]);
+            s.store(s.greatest_of_each(vectors), &mut out[1]);
+            out
+        }
+    }
+    fn check<const R: usize>(cpu: &Cpu, random: &mut Random) {
+        let vectors: [[f32; LANES]; R] =
+            std::array::from_fn(|_| std::array::from_fn(|_| (random.number() * 127.0).round()));
+        let [sums, greatest] = cpu.isa().run(Reduce(vectors));
+        for (r, vector) in vectors.iter().enumerate() {
+            assert_eq!(sums[r], vector.iter().sum::<f32>(), "sum {r} of {R}");
+            let expected = vector.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert_eq!(greatest[r], expected, "greatest of {r} of {R}");
+        }
+    }
+    let mut random = Random(7);
+    for _ in 0..50 {
+        check::<1>(cpu, &mut random);
+        check::<4>(cpu, &mut random);
+        check::<{ crate::tile::TILE_ROWS }>(cpu, &mut random);
     }
 }
 

@@ -13,6 +13,9 @@ use crate::weights::CodePanel;
 /// Positions whose values share a scale.
 pub(crate) const GROUP: usize = 64;
 
+/// Of a query's numbers, which share a scale; Whisper's heads have 64.
+pub(crate) const MOST_HEAD_DIM: usize = 128;
+
 /// Keys `[head][position / 16]` panels, values `[head][head_dim / 16]` panels; positions are filled up to whole groups.
 pub(crate) struct Quantized {
     head_dim: usize,
@@ -54,24 +57,37 @@ impl Side {
 }
 
 impl Quantized {
-    /// Of `n` positions, keys and values `[n, heads * head_dim]`; `head_dim` is a multiple of 32.
+    /// Whether queries of `head_dim` numbers are whole runs, and not too long to be taken at once.
+    pub(crate) fn fits(head_dim: usize) -> bool {
+        head_dim.is_multiple_of(RUN) && head_dim <= MOST_HEAD_DIM
+    }
+
+    /// Of `n` positions, keys and values `[n, heads * head_dim]`; `head_dim` [fits](Self::fits).
     pub(crate) fn new(cpu: &Cpu, heads: usize, head_dim: usize, keys: &[f32], values: &[f32]) -> Self {
         assert!(
-            head_dim.is_multiple_of(RUN),
-            "head_dim of {head_dim}: expected a multiple of {RUN}"
+            Self::fits(head_dim),
+            "head_dim of {head_dim}: expected a multiple of {RUN}, at most {MOST_HEAD_DIM}"
         );
-        let width = heads * head_dim;
-        let groups = (keys.len() / width).div_ceil(GROUP);
+        let groups = (keys.len() / (heads * head_dim)).div_ceil(GROUP);
         let head_lines = groups * GROUP / QUAD * head_dim / LANES;
-        let head_keys = groups * GROUP / LANES;
-        let head_values = head_dim / LANES * groups;
         let mut quantized = Self {
             head_dim,
             groups,
-            keys: Side::new(heads * head_lines, heads * head_keys),
-            values: Side::new(heads * head_lines, heads * head_values),
+            keys: Side::new(heads * head_lines, heads * groups * GROUP / LANES),
+            values: Side::new(heads * head_lines, heads * groups * head_dim / LANES),
         };
-        let Self { keys: k, values: v, .. } = &mut quantized;
+        quantized.fill(cpu, heads, keys, values);
+        quantized
+    }
+
+    /// Takes as many other positions in place of those that it has.
+    pub(crate) fn fill(&mut self, cpu: &Cpu, heads: usize, keys: &[f32], values: &[f32]) {
+        let (head_dim, groups) = (self.head_dim, self.groups);
+        let width = heads * head_dim;
+        let head_lines = groups * GROUP / QUAD * head_dim / LANES;
+        let head_keys = groups * GROUP / LANES;
+        let head_values = groups * head_dim / LANES;
+        let Self { keys: k, values: v, .. } = self;
         let parts = [&mut k.lines, &mut v.lines].map(|lines| SharedMut::new(lines));
         let scales = [&mut k.scales, &mut k.biases, &mut v.scales, &mut v.biases].map(|lines| SharedMut::new(lines));
         cpu.pool().run(2 * heads, |i| {
@@ -97,7 +113,6 @@ impl Quantized {
                 _ => cpu.isa().run(Values(job)),
             }
         });
-        quantized
     }
 
     /// Groups of positions.
@@ -166,11 +181,6 @@ fn codes<S: Simd>(s: S, x: S::F, steps: S::F) -> [u8; LANES] {
     codes
 }
 
-#[inline(always)]
-fn size<S: Simd>(s: S, x: S::F) -> S::F {
-    s.max(x, s.sub(s.splat(0.0), x))
-}
-
 struct Keys<'a>(Fill<'a>);
 
 impl Op for Keys<'_> {
@@ -184,7 +194,7 @@ impl Op for Keys<'_> {
             let (panel, lane) = (position / LANES, position % LANES);
             let mut greatest = s.splat(0.0);
             for line in job.row(position) {
-                greatest = s.max(size(s, s.load(line)), greatest);
+                greatest = s.max(s.abs(s.load(line)), greatest);
             }
             let greatest = s.greatest(greatest);
             let steps = steps(s, s.splat(greatest));
@@ -215,12 +225,13 @@ impl Op for Values<'_> {
         let panels = job.head_dim / LANES;
         let groups = job.scales.len() / panels;
         let lines = std::mem::take(&mut job.lines);
-        for panel in 0..panels {
-            for group in 0..groups {
+        // The panels of a group side by side: their numbers are neighbours in memory.
+        for group in 0..groups {
+            for panel in 0..panels {
                 let mut greatest = s.splat(0.0);
                 for position in group * GROUP..(group + 1) * GROUP {
                     if let Some(line) = job.row(position).get(panel) {
-                        greatest = s.max(size(s, s.load(line)), greatest);
+                        greatest = s.max(s.abs(s.load(line)), greatest);
                     }
                 }
                 let steps = steps(s, greatest);
