@@ -28,6 +28,8 @@ pub(super) struct Scratch {
     /// `[n_frames, width]`; in the end the features.
     pub(super) x: Vec<f32>,
     pub(super) buffers: Buffers,
+    /// Keys and values of a block.
+    frames: Option<KeyValue>,
 }
 
 impl Encoder {
@@ -59,14 +61,16 @@ impl Encoder {
     /// bands (checked above).
     pub(super) fn hear(&self, cpu: &Cpu, mel: MelWindow<'_>, scratch: &mut Scratch) {
         self.convolve(cpu, mel, scratch);
-        let Scratch { x, buffers, .. } = scratch;
+        let Scratch { x, buffers, frames, .. } = scratch;
+        let head_dim = self.width / self.n_heads;
+        let frames = frames.get_or_insert_with(|| KeyValue::new(self.n_heads, head_dim, 0));
         for (x, position) in x.iter_mut().zip(&self.positions) {
             *x += position;
         }
         for (self_attention, feed_forward) in &self.blocks {
             self_attention.forward(cpu, x, buffers, |query, key, value, mixed| {
-                let frames = KeyValue::whole(cpu, self.n_heads, self.width / self.n_heads, key, value);
-                attention(cpu, query, &frames, false, mixed);
+                frames.replace(cpu, key, value);
+                attention(cpu, query, frames, false, mixed);
             });
             feed_forward.forward(cpu, x, buffers);
         }
@@ -78,7 +82,7 @@ impl Encoder {
     /// the three frames of an output lie side by side: a convolution is a linear layer over rows that overlap.
     fn convolve(&self, cpu: &Cpu, mel: MelWindow<'_>, scratch: &mut Scratch) {
         let (n_mels, width, n_mel_frames) = (self.n_mels, self.width, 2 * self.n_frames);
-        let Scratch { padded, x, buffers } = scratch;
+        let Scratch { padded, x, buffers, .. } = scratch;
 
         let padded = resized(padded, (n_mel_frames + 2) * n_mels);
         let heard = mel.values.len().min(n_mel_frames * n_mels);
