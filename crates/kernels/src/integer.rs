@@ -202,18 +202,25 @@ fn quantize_tiles<S: Simd, const R: usize, const L: usize>(s: S, job: Quantize<'
     let tiles = bytes.chunks_exact_mut(job.planes * groups * group_runs);
     let tiles = tiles.zip(factors.chunks_exact_mut(job.planes * groups));
     for (tile, (bytes, factors)) in tiles.enumerate() {
-        let mut rows: [&[f32]; R] = [&[]; R];
+        let mut rows: [&[[f32; LANES]]; R] = [&[]; R];
+        // The last group of a row that ends within it, with zeros.
+        let mut ends = [[[0.0; LANES]; L]; R];
         for r in 0..R {
             let row = job.first_row + tile * R + r;
             if row < job.x.rows() {
-                rows[r] = job.x.row(row);
+                let row = job.x.row(row);
+                rows[r] = row.as_chunks().0;
+                let end = &row[row.len() / (L * LANES) * (L * LANES)..];
+                ends[r].as_flattened_mut()[..end.len()].copy_from_slice(end);
             }
         }
         for group in 0..groups {
-            let mut filled = [[[0.0; LANES]; L]; R];
             let mut lines = [[&[0.0; LANES]; L]; R];
-            for ((lines, row), filled) in lines.iter_mut().zip(rows).zip(&mut filled) {
-                *lines = lines_of_group(row, group, filled);
+            for r in 0..R {
+                lines[r] = match rows[r].as_chunks().0.get(group) {
+                    Some(whole) => whole.each_ref(),
+                    None => ends[r].each_ref(),
+                };
             }
             let runs = group * group_runs..(group + 1) * group_runs;
             if job.planes == 1 {
@@ -227,23 +234,6 @@ fn quantize_tiles<S: Simd, const R: usize, const L: usize>(s: S, job: Quantize<'
                     [factors[group][r], low_factors[group][r]] = quantize_group_finely(s, &lines[r], runs);
                 }
             }
-        }
-    }
-}
-
-/// The lines of a group of a row; where the row ends before, in `filled`, with zeros.
-#[inline(always)]
-fn lines_of_group<'a, const L: usize>(
-    row: &'a [f32],
-    group: usize,
-    filled: &'a mut [[f32; LANES]; L],
-) -> [&'a [f32; LANES]; L] {
-    let rest = row.get(group * L * LANES..).unwrap_or(&[]);
-    match rest.as_chunks().0.first_chunk() {
-        Some(whole) => whole.each_ref(),
-        None => {
-            filled.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
-            filled.each_ref()
         }
     }
 }
