@@ -250,7 +250,7 @@ fn greatest_size<S: Simd>(s: S, lines: &[&[f32; LANES]]) -> S::F {
 
 /// What makes `most` of the greatest. Below 1e-30 nothing comes out of a sum of floats, and `most` over it is still finite.
 #[inline(always)]
-fn steps<S: Simd>(s: S, most: f32, greatest: S::F) -> S::F {
+pub(crate) fn steps<S: Simd>(s: S, most: f32, greatest: S::F) -> S::F {
     let steps = s.div(s.splat(most), greatest);
     s.if_less(s.splat(1e-30), greatest, steps, s.splat(0.0))
 }

@@ -265,10 +265,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// The float whose bits are those of `a`, 23 places up: a small integer in the mantissa becomes the exponent.
     fn shift_to_exponent(self, a: Self::F) -> Self::F;
 
-    /// The sum of each vector, in the lane of its number. They are whole numbers, so that any order gives the same.
-    ///
-    /// # Panics
-    /// If there are more than 16.
+    /// The sum of each vector, in the lane of its number; at most 8. They are whole numbers, so that any order gives the same.
     #[inline(always)]
     fn sum_of_each<const R: usize>(self, vectors: [Self::F; R]) -> Self::F {
         let mut lanes = [0.0; LANES];
@@ -278,10 +275,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
         self.load(&lanes)
     }
 
-    /// The greatest lane of each vector, in the lane of its number; none is NaN.
-    ///
-    /// # Panics
-    /// If there are more than 16.
+    /// The greatest lane of each vector, in the lane of its number; at most 8, and none is NaN.
     #[inline(always)]
     fn greatest_of_each<const R: usize>(self, vectors: [Self::F; R]) -> Self::F {
         let mut lanes = [0.0; LANES];

@@ -5,6 +5,7 @@
 
 use crate::codes::{CodeLine, RUN};
 use crate::cpu::{Cpu, SharedMut};
+use crate::integer::steps;
 use crate::isa::{LANES, Op, Simd};
 use crate::scratch::Line;
 use crate::tile::QUAD;
@@ -160,14 +161,6 @@ impl Fill<'_> {
     }
 }
 
-/// `127 / greatest`; 0 where nothing would come out.
-#[inline(always)]
-fn steps<S: Simd>(s: S, greatest: S::F) -> S::F {
-    let least = s.splat(1e-30);
-    let steps = s.div(s.splat(127.0), s.max(greatest, least));
-    s.if_less(least, greatest, steps, s.splat(0.0))
-}
-
 /// `x * steps` to codes.
 #[inline(always)]
 fn codes<S: Simd>(s: S, x: S::F, steps: S::F) -> [u8; LANES] {
@@ -197,7 +190,7 @@ impl Op for Keys<'_> {
                 greatest = s.max(s.abs(s.load(line)), greatest);
             }
             let greatest = s.greatest(greatest);
-            let steps = steps(s, s.splat(greatest));
+            let steps = steps(s, 127.0, s.splat(greatest));
             let scale = greatest / 127.0;
             (job.scales[panel].0[lane], job.biases[panel].0[lane]) = (scale, -128.0 * scale);
             let lines = &mut std::mem::take(&mut job.lines)[..];
@@ -234,7 +227,7 @@ impl Op for Values<'_> {
                         greatest = s.max(s.abs(s.load(line)), greatest);
                     }
                 }
-                let steps = steps(s, greatest);
+                let steps = steps(s, 127.0, greatest);
                 let scale = s.mul(greatest, s.splat(1.0 / 127.0));
                 s.store(scale, &mut job.scales[panel * groups + group].0);
                 s.store(s.mul(scale, s.splat(-128.0)), &mut job.biases[panel * groups + group].0);
