@@ -201,10 +201,10 @@ fn quantize_tiles<S: Simd, const R: usize, const L: usize>(s: S, job: Quantize<'
     let factors = job.factors.as_chunks_mut::<R>().0;
     let tiles = bytes.chunks_exact_mut(job.planes * groups * group_runs);
     let tiles = tiles.zip(factors.chunks_exact_mut(job.planes * groups));
+    // The last group of a row that ends within it, with zeros; of no row, zeros.
+    let mut ends = [[[0.0; LANES]; L]; R];
     for (tile, (bytes, factors)) in tiles.enumerate() {
         let mut rows: [&[[f32; LANES]]; R] = [&[]; R];
-        // The last group of a row that ends within it, with zeros.
-        let mut ends = [[[0.0; LANES]; L]; R];
         for r in 0..R {
             let row = job.first_row + tile * R + r;
             if row < job.x.rows() {
@@ -212,6 +212,8 @@ fn quantize_tiles<S: Simd, const R: usize, const L: usize>(s: S, job: Quantize<'
                 rows[r] = row.as_chunks().0;
                 let end = &row[row.len() / (L * LANES) * (L * LANES)..];
                 ends[r].as_flattened_mut()[..end.len()].copy_from_slice(end);
+            } else {
+                ends[r] = [[0.0; LANES]; L];
             }
         }
         for group in 0..groups {

@@ -1,7 +1,7 @@
 //! Numbers: slices in, slices out. The unsafe code of the program, foreign calls apart; knows no Whisper.
 //!
-//! Matrices are row-major f32. Every operation takes a [`Cpu`] (an instruction set and threads), writes to the caller's
-//! slice and allocates nothing once its threads have seen the greatest shapes.
+//! Matrices are row-major f32. Every operation takes a [`Cpu`] (an instruction set and threads), or an [`Isa`] where one
+//! thread does, writes to the caller's slice and allocates nothing once its threads have seen the greatest shapes.
 //!
 //! | operation | shapes |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | [`layer_norm`] | x `[m, d]`, gamma `[d]`, beta `[d]` -> `[m, d]` |
 //! | [`gelu()`] | x, in place |
 //! | [`softmax()`] | x `[m, n]`, in place |
-//! | [`log_sum_exp`] | x `[n]` -> a number |
+//! | [`log_sum_exp`], [`greatest`] | x `[n]` -> a number |
 //!
 //! [`Weights`] holds w, dense or quantized; [`KeyValue`] the keys and values of a sequence.
 //!
@@ -60,6 +60,6 @@ pub use key_value::KeyValue;
 pub use layer_norm::{LAYER_NORM_EPSILON, layer_norm};
 pub use linear::{Layer, Rows, Then, linear, linear_each};
 pub use peak::{peak_flops, peak_int8_ops};
-pub use softmax::{log_sum_exp, softmax};
+pub use softmax::{greatest, log_sum_exp, softmax};
 pub use threads::ThreadPool;
 pub use weights::{Float, Weights};

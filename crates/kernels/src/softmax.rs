@@ -1,8 +1,8 @@
-//! Softmax and the logarithm of its denominator.
+//! Softmax, the logarithm of its denominator, and the greatest number.
 
 use crate::cpu::Cpu;
 use crate::exp::exp;
-use crate::isa::{LANES, Op, Simd};
+use crate::isa::{Isa, LANES, Op, Simd};
 
 /// Softmax of each row of `columns` numbers, in place. -inf becomes exactly 0; a row of nothing else becomes NaN.
 ///
@@ -34,7 +34,7 @@ impl Op for Softmax<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for row in self.rows.chunks_exact_mut(self.columns) {
-            let greatest = s.splat(greatest(s, row));
+            let greatest = s.splat(greatest_of(s, row));
             let (lines, rest) = row.as_chunks_mut::<LANES>();
             let mut sum = s.splat(0.0);
             for line in &mut *lines {
@@ -55,9 +55,9 @@ impl Op for Softmax<'_> {
 }
 
 /// `ln sum e^x`, within one part in 10^6 (absolute where the result is below 1). -inf counts for nothing; where there is
-/// nothing else, or nothing at all, the result is -inf.
-pub fn log_sum_exp(cpu: &Cpu, x: &[f32]) -> f32 {
-    cpu.isa().run(LogSumExp(x))
+/// nothing else, or nothing at all, the result is -inf. NaN where there is NaN beside a number.
+pub fn log_sum_exp(isa: Isa, x: &[f32]) -> f32 {
+    isa.run(LogSumExp(x))
 }
 
 /// Lines whose sum is taken in f32 before it joins the f64 total.
@@ -70,7 +70,7 @@ impl Op for LogSumExp<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f32 {
-        let greatest = greatest(s, self.0);
+        let greatest = greatest_of(s, self.0);
         if greatest.is_infinite() {
             return greatest;
         }
@@ -89,15 +89,30 @@ impl Op for LogSumExp<'_> {
     }
 }
 
-/// The greatest number; -inf for none.
+/// The greatest number, -inf where there is none. NaN counts for nothing.
+pub fn greatest(isa: Isa, x: &[f32]) -> f32 {
+    isa.run(Greatest(x))
+}
+
+struct Greatest<'a>(&'a [f32]);
+
+impl Op for Greatest<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        greatest_of(s, self.0)
+    }
+}
+
 #[inline(always)]
-fn greatest<S: Simd>(s: S, x: &[f32]) -> f32 {
+fn greatest_of<S: Simd>(s: S, x: &[f32]) -> f32 {
     let (lines, rest) = x.as_chunks::<LANES>();
-    let mut max = s.load(&padded(rest));
+    let mut max = s.splat(f32::NEG_INFINITY);
     for line in lines {
         max = s.max(s.load(line), max);
     }
-    s.greatest(max)
+    s.greatest(s.max(s.load(&padded(rest)), max))
 }
 
 /// A vector filled up with -inf.

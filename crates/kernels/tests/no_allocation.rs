@@ -118,7 +118,7 @@ impl Decoder {
             Then::Store,
             &mut self.logits,
         );
-        log_sum_exp(cpu, &self.logits)
+        log_sum_exp(cpu.isa(), &self.logits)
     }
 }
 

@@ -5,9 +5,9 @@
 //! tokens -> decoder over a Window and the Hypothesis' own cache -> logits of the rows asked for
 //! ```
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use kernels::attention_scores;
+use kernels::{KeyValue, attention_scores};
 
 use crate::model::{Alignment, Dims, Feed, Head, MelWindow, Model, Token};
 use crate::weights::Checkpoint;
@@ -17,6 +17,7 @@ mod block;
 mod cache;
 mod decoder;
 mod encoder;
+mod idle;
 mod layers;
 
 pub use cache::{Hypothesis, Window};
@@ -24,6 +25,7 @@ pub use kernels::{Compute, Cpu, Isa, IsaError};
 
 use decoder::Decoder;
 use encoder::Encoder;
+use idle::Idle;
 use layers::Loader;
 
 /// A Whisper network in memory, ready to run on this machine's CPU.
@@ -39,6 +41,10 @@ pub struct CpuModel {
     encoding: Idle<encoder::Scratch>,
     /// Of steps, which therefore allocate nothing.
     decoding: Idle<decoder::Scratch>,
+    /// Of a [`Window`].
+    heard: Idle<Vec<KeyValue>>,
+    /// Of a [`Hypothesis`].
+    read: Idle<Vec<KeyValue>>,
 }
 
 impl CpuModel {
@@ -69,6 +75,8 @@ impl CpuModel {
             alignment_heads,
             encoding: Idle::default(),
             decoding: Idle::default(),
+            heard: Idle::default(),
+            read: Idle::default(),
         })
     }
 
@@ -99,10 +107,9 @@ impl CpuModel {
                 "the model hears {expected} mel bands, the window has {found}"
             )));
         }
-        Ok(self.encoding.lend(|scratch| {
-            self.encoder.hear(&self.cpu, mel, scratch);
-            then(scratch)
-        }))
+        let mut scratch = self.encoding.lend();
+        self.encoder.hear(&self.cpu, mel, &mut scratch);
+        Ok(then(&mut scratch))
     }
 
     /// Whether the tokens of `feed` exist and fit.
@@ -127,26 +134,6 @@ impl CpuModel {
     }
 }
 
-/// Buffers of work that has ended, kept for the next.
-struct Idle<T>(Mutex<Vec<T>>);
-
-impl<T> Default for Idle<T> {
-    fn default() -> Idle<T> {
-        Idle(Mutex::default())
-    }
-}
-
-impl<T: Default> Idle<T> {
-    /// Runs `work` with buffers that outlive it.
-    fn lend<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut buffers = idle().pop().unwrap_or_default();
-        let result = work(&mut buffers);
-        idle().push(buffers);
-        result
-    }
-}
-
 impl Model for CpuModel {
     type Audio = Window;
     type Hypothesis = Hypothesis;
@@ -164,14 +151,16 @@ impl Model for CpuModel {
             .map(|window| {
                 self.hear(*window, |scratch| {
                     let encoder::Scratch { x, buffers, .. } = scratch;
-                    Arc::new(self.decoder.listen(&self.cpu, x, buffers))
+                    let mut blocks = self.heard.lend();
+                    self.decoder.listen(&self.cpu, x, buffers, &mut blocks);
+                    Arc::new(Window { blocks })
                 })
             })
             .collect()
     }
 
     fn begin(&self, audio: &Arc<Window>) -> Result<Hypothesis> {
-        Ok(Hypothesis::new(&self.dims, audio.clone()))
+        Ok(Hypothesis::new(&self.dims, audio.clone(), self.read.lend()))
     }
 
     fn fork(&self, from: &Hypothesis) -> Result<Hypothesis> {
@@ -184,10 +173,9 @@ impl Model for CpuModel {
 
     fn step(&self, batch: &mut [Feed<'_, Hypothesis>], logits: &mut Vec<f32>) -> Result<()> {
         batch.iter().try_for_each(|feed| self.check(feed))?;
-        self.decoding.lend(|scratch| {
-            self.decoder.read(&self.decoder_cpu, batch, scratch, |_, _, _| {});
-            self.decoder.project(&self.decoder_cpu, batch, scratch, logits);
-        });
+        let mut scratch = self.decoding.lend();
+        self.decoder.read(&self.decoder_cpu, batch, &mut scratch, |_, _, _| {});
+        self.decoder.project(&self.decoder_cpu, batch, &mut scratch, logits);
         Ok(())
     }
 
@@ -209,17 +197,17 @@ impl Model for CpuModel {
         let per_head = tokens.len() * self.dims.n_audio_ctx;
         let mut scores = vec![0.0; heads.len() * per_head];
         let mut logits = Vec::new();
-        self.decoding.lend(|scratch| {
-            self.decoder
-                .read(&self.decoder_cpu, &mut batch, scratch, |layer, queries, window| {
-                    for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {
-                        if head.layer == layer {
-                            attention_scores(&self.decoder_cpu, queries, window, head.head, scores);
-                        }
-                    }
-                });
-            self.decoder.project(&self.decoder_cpu, &batch, scratch, &mut logits);
-        });
+        let mut scratch = self.decoding.lend();
+        let watch = |layer, queries: &[f32], window: &KeyValue| {
+            for (head, scores) in heads.iter().zip(scores.chunks_exact_mut(per_head)) {
+                if head.layer == layer {
+                    attention_scores(&self.decoder_cpu, queries, window, head.head, scores);
+                }
+            }
+        };
+        self.decoder.read(&self.decoder_cpu, &mut batch, &mut scratch, watch);
+        self.decoder
+            .project(&self.decoder_cpu, &batch, &mut scratch, &mut logits);
         Ok(Alignment { logits, scores })
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Random, assert_within, on_every_isa};
 
-on_every_isa!(softmax_is_right, log_sum_exp_is_right, extremes);
+on_every_isa!(softmax_is_right, log_sum_exp_is_right, greatest_is_right, extremes);
 
 fn naive(row: &[f32]) -> Vec<f64> {
     let greatest = row.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(f64::from(x)));
@@ -30,17 +30,36 @@ fn log_sum_exp_is_right(cpu: &Cpu) {
             x[n / 2] = f32::NEG_INFINITY;
         }
         let exact = x.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
-        assert_within(&[log_sum_exp(cpu, &x)], &[exact], |_| 1e-6 * exact.abs().max(1.0));
+        assert_within(&[log_sum_exp(cpu.isa(), &x)], &[exact], |_| 1e-6 * exact.abs().max(1.0));
     }
+}
+
+fn greatest_is_right(cpu: &Cpu) {
+    let isa = cpu.isa();
+    let mut random = Random(5);
+    for n in [1, 15, 16, 17, 40, 51_865] {
+        let x = random.numbers(n);
+        for at in [0, n / 2, n - 1] {
+            let mut x = x.clone();
+            x[at] = 1e6;
+            assert_eq!(greatest(isa, &x), 1e6);
+            // NaN counts for nothing, wherever it is.
+            x[at] = f32::NAN;
+            let others = x.iter().copied().filter(|x| !x.is_nan());
+            assert_eq!(greatest(isa, &x), others.fold(f32::NEG_INFINITY, f32::max));
+        }
+    }
+    assert_eq!(greatest(isa, &[]), f32::NEG_INFINITY);
 }
 
 fn extremes(cpu: &Cpu) {
     let inf = f32::INFINITY;
-    assert_eq!(log_sum_exp(cpu, &[]), -inf);
-    assert_eq!(log_sum_exp(cpu, &[-inf; 40]), -inf);
-    assert_eq!(log_sum_exp(cpu, &[3e38; 1]), 3e38);
-    assert!((log_sum_exp(cpu, &[-1e30, 1000.0, 1000.0]) - 1_000.693_1).abs() < 1e-3);
-    assert!(log_sum_exp(cpu, &[0.0, f32::NAN]).is_nan());
+    assert_eq!(log_sum_exp(cpu.isa(), &[]), -inf);
+    assert_eq!(log_sum_exp(cpu.isa(), &[-inf; 40]), -inf);
+    assert_eq!(log_sum_exp(cpu.isa(), &[3e38; 1]), 3e38);
+    assert!((log_sum_exp(cpu.isa(), &[-1e30, 1000.0, 1000.0]) - 1_000.693_1).abs() < 1e-3);
+    assert!(log_sum_exp(cpu.isa(), &[0.0, f32::NAN]).is_nan());
+    assert_eq!(log_sum_exp(cpu.isa(), &[0.0, inf]), inf);
     let mut x = [-inf, 3e38, -3e38, 3e38];
     softmax(cpu, &mut x, 4);
     assert_eq!(x, [0.0, 0.5, 0.0, 0.5]);

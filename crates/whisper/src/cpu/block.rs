@@ -80,8 +80,8 @@ impl CrossAttention {
         })
     }
 
-    /// The keys and values of a window, computed once: `features` `[frames, width]`.
-    pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], n_heads: usize, buffers: &mut Buffers) -> KeyValue {
+    /// The keys and values of a window, computed once: `features` `[frames, width]` to `window`.
+    pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], buffers: &mut Buffers, window: &mut KeyValue) {
         let Buffers { key, value, .. } = buffers;
         let input = rows(features, self.heads.width);
         let layers = [
@@ -89,7 +89,7 @@ impl CrossAttention {
             self.heads.value.to(Then::Store, resized(value, features.len())),
         ];
         linear_each(cpu, input, layers);
-        KeyValue::whole(cpu, n_heads, self.heads.width / n_heads, key, value)
+        window.replace(cpu, key, value);
     }
 
     /// Adds to `x` what its rows find in the window. `attend(query, mixed)` writes the mixed values of every query.

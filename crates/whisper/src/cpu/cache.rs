@@ -4,28 +4,31 @@ use std::sync::Arc;
 
 use kernels::KeyValue;
 
+use super::idle::Lent;
 use crate::model::Dims;
 
 /// One encoded window: cross-attention keys and values of every decoder block. Never changes.
 pub struct Window {
-    pub(super) blocks: Vec<KeyValue>,
+    pub(super) blocks: Lent<Vec<KeyValue>>,
 }
 
 /// The tokens so far over one window: self-attention keys and values of every decoder block, a row a token.
 #[derive(Clone)]
 pub struct Hypothesis {
     pub(super) window: Arc<Window>,
-    pub(super) blocks: Vec<KeyValue>,
+    pub(super) blocks: Lent<Vec<KeyValue>>,
 }
 
 impl Hypothesis {
-    pub(super) fn new(dims: &Dims, window: Arc<Window>) -> Hypothesis {
+    /// Nothing read yet, in the memory of one that has ended.
+    pub(super) fn new(dims: &Dims, window: Arc<Window>, mut blocks: Lent<Vec<KeyValue>>) -> Hypothesis {
         let head_dim = dims.n_text_state / dims.n_text_head;
-        let block = || KeyValue::new(dims.n_text_head, head_dim, dims.n_text_ctx);
-        Hypothesis {
-            window,
-            blocks: (0..dims.n_text_layer).map(|_| block()).collect(),
-        }
+        blocks.resize_with(dims.n_text_layer, || {
+            KeyValue::new(dims.n_text_head, head_dim, dims.n_text_ctx)
+        });
+        let mut hypothesis = Hypothesis { window, blocks };
+        hypothesis.truncate(0);
+        hypothesis
     }
 
     /// Tokens read so far.

@@ -3,7 +3,7 @@
 use kernels::{Cpu, KeyValue, attention};
 
 use super::block::{Buffers, CrossAttention, FeedForward, SelfAttention, resized};
-use super::cache::{Hypothesis, Window};
+use super::cache::Hypothesis;
 use super::layers::{Embedding, LayerNorm, Loader, rows};
 use crate::Result;
 use crate::model::{Dims, Feed};
@@ -57,14 +57,12 @@ impl Decoder {
         })
     }
 
-    /// The cross-attention keys and values of every block over `features` `[frames, width]`.
-    pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], buffers: &mut Buffers) -> Window {
-        let blocks = self
-            .blocks
-            .iter()
-            .map(|(_, cross, _)| cross.listen(cpu, features, self.n_heads, buffers));
-        Window {
-            blocks: blocks.collect(),
+    /// The cross-attention keys and values of every block over `features` `[frames, width]`, in place of those in `window`.
+    pub(super) fn listen(&self, cpu: &Cpu, features: &[f32], buffers: &mut Buffers, window: &mut Vec<KeyValue>) {
+        let head_dim = self.width / self.n_heads;
+        window.resize_with(self.blocks.len(), || KeyValue::new(self.n_heads, head_dim, 0));
+        for ((_, cross, _), frames) in self.blocks.iter().zip(window) {
+            cross.listen(cpu, features, buffers, frames);
         }
     }
 

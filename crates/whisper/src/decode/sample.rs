@@ -1,5 +1,9 @@
 //! The next token, and how probable it was.
 
+use std::sync::LazyLock;
+
+use kernels::Isa;
+
 use crate::model::Token;
 use crate::{Error, Result};
 
@@ -67,45 +71,26 @@ pub(crate) fn broken_logits() -> Error {
 
 /// The index of the highest value, of equal ones the first; 0 where there is none. NaN counts for nothing.
 pub(crate) fn argmax(row: &[f32]) -> usize {
+    const CHUNK: usize = 64;
     let max = max(row);
-    row.iter().position(|&x| x == max).unwrap_or(0)
+    // Whether a chunk has it, not where: what the compiler vectorises.
+    let has_max = |chunk: &[f32]| chunk.iter().fold(false, |found, &x| found | (x == max));
+    let first = row.chunks(CHUNK).position(has_max).unwrap_or(0) * CHUNK;
+    row[first..].iter().position(|&x| x == max).map_or(0, |i| first + i)
 }
 
 /// The highest value, minus infinity where there is none. NaN counts for nothing.
 pub(crate) fn max(row: &[f32]) -> f32 {
-    let higher = |a: f32, b: f32| if b > a { b } else { a };
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = higher(*lane, x);
-        }
-    }
-    lanes
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |max, &x| higher(max, x))
+    kernels::greatest(*ISA, row)
 }
 
-/// `ln(sum(exp(row)))`, minus infinity for an empty row, within 2e-6. NaN where the row holds NaN beside a number.
+/// `ln(sum(exp(row)))`, minus infinity for an empty row: see [`kernels::log_sum_exp`].
 pub(crate) fn log_sum_exp(row: &[f32]) -> f32 {
-    let max = max(row);
-    if max.is_infinite() {
-        return max;
-    }
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += exp(x - max);
-        }
-    }
-    let sum = lanes.iter().sum::<f32>() + rest.iter().map(|&x| exp(x - max)).sum::<f32>();
-    max + sum.ln()
+    kernels::log_sum_exp(*ISA, row)
 }
 
-/// Independent sums, as many as any vector register holds twice: what lets the compiler vectorise.
-const LANES: usize = 16;
+/// Logits are looked at here whatever computes them, so this is not the instruction set of a model.
+static ISA: LazyLock<Isa> = LazyLock::new(|| Isa::from_environment().unwrap_or_else(|_| Isa::detect()));
 
 /// `e^x` for `x <= 0`, relative error below 2e-7; 0 below -87.
 ///
