@@ -537,10 +537,8 @@ pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
 ) {
     let tile: &mut [[Line; R]] = tile.as_chunks_mut().0;
     let tile: &mut [[Line; R]; P] = &mut tile.as_chunks_mut().0[0];
-    for p in 0..P {
-        for r in 0..R {
-            s.store(s.splat(0.0), &mut tile[p][r].0);
-        }
+    if factors.is_empty() {
+        tile.as_flattened_mut().fill(Line::ZERO);
     }
     let group_runs = panels[0].group_runs;
     for (group, factors) in factors.iter().enumerate() {
@@ -577,7 +575,11 @@ pub(crate) fn multiply<S: Simd, const R: usize, const P: usize>(
         }
         for p in 0..P {
             for r in 0..R {
-                let sum = s.load(&tile[p][r].0);
+                let sum = if group == 0 {
+                    s.splat(0.0)
+                } else {
+                    s.load(&tile[p][r].0)
+                };
                 let sum = add_group(s, sum, sums[p][r], scales[p], biases[p], &factors[r]);
                 s.store(sum, &mut tile[p][r].0);
             }

@@ -3,10 +3,8 @@
 //! The exponentials of a row are quantized for each group of positions, by the greatest of the group: what the softmax
 //! divides by is the sum of what was kept, so weights add up to 1.
 
-use std::array;
-
 use super::{Queries, mask};
-use crate::codes::RUN;
+use crate::codes::{CodeLine, RUN, RUN_QUADS};
 use crate::cpu::SharedMut;
 use crate::exp::exp;
 use crate::integer::{Factor, RowRun, multiply, quantize_group};
@@ -14,6 +12,7 @@ use crate::isa::{LANES, Op, Simd};
 use crate::key_value::{GROUP, MOST_HEAD_DIM, Quantized};
 use crate::scratch::{Line, ROW_BYTES, ROW_FACTORS, TILES, with_buffer};
 use crate::tile::with_shape;
+use crate::weights::CodePanel;
 
 /// One head of one tile of queries; `out` for attention, or `scores` alone.
 pub(super) struct Attend<'a> {
@@ -103,9 +102,7 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
 
         let n_panels = queries.visible(rows.end - 1).div_ceil(LANES);
         for first in (0..n_panels).step_by(P) {
-            // Past the last panel the last one is computed again, and not looked at.
-            let panels: [_; P] = array::from_fn(|p| kv.key_panel(head, (first + p).min(n_panels - 1)));
-            let lines = array::from_fn(|p| panels[p].lines.as_chunks().0);
+            let (panels, lines) = set_of(n_panels, first, |panel| kv.key_panel(head, panel));
             multiply::<S, R, P>(
                 s,
                 &bytes[..q_runs],
@@ -136,8 +133,7 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
 
         let n_panels = head_dim / LANES;
         for first in (0..n_panels).step_by(P) {
-            let panels: [_; P] = array::from_fn(|p| kv.value_panel(head, (first + p).min(n_panels - 1)));
-            let lines = array::from_fn(|p| panels[p].lines.as_chunks().0);
+            let (panels, lines) = set_of(n_panels, first, |panel| kv.value_panel(head, panel));
             let sums = &mut tiles[..P * R];
             multiply::<S, R, P>(
                 s,
@@ -159,6 +155,24 @@ impl<const R: usize, const P: usize> Op for Work<'_, R, P> {
             }
         }
     }
+}
+
+/// `P` panels from the `first` one on, and their codes. Past the last of `n` it is computed again, and not looked at.
+///
+/// A loop: `array::from_fn` is a call for each.
+#[inline(always)]
+fn set_of<'a, const P: usize>(
+    n: usize,
+    first: usize,
+    panel: impl Fn(usize) -> CodePanel<'a>,
+) -> ([CodePanel<'a>; P], [&'a [[CodeLine; RUN_QUADS]]; P]) {
+    let mut panels = [panel(first); P];
+    let mut lines = [panels[0].lines.as_chunks().0; P];
+    for p in 1..P {
+        panels[p] = panel((first + p).min(n - 1));
+        lines[p] = panels[p].lines.as_chunks().0;
+    }
+    (panels, lines)
 }
 
 /// Queries of a head to whole numbers, at most `L` lines each.
