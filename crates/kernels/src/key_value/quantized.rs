@@ -7,7 +7,7 @@ use crate::codes::{CodeLine, RUN};
 use crate::cpu::{Cpu, SharedMut};
 use crate::integer::steps;
 use crate::isa::{LANES, Op, Simd};
-use crate::scratch::Line;
+use crate::scratch::{Line, TILES, with_buffer};
 use crate::tile::QUAD;
 use crate::weights::CodePanel;
 
@@ -85,33 +85,29 @@ impl Quantized {
     pub(crate) fn fill(&mut self, cpu: &Cpu, heads: usize, keys: &[f32], values: &[f32]) {
         let (head_dim, groups) = (self.head_dim, self.groups);
         let width = heads * head_dim;
-        let head_lines = groups * GROUP / QUAD * head_dim / LANES;
-        let head_keys = groups * GROUP / LANES;
-        let head_values = groups * head_dim / LANES;
-        let Self { keys: k, values: v, .. } = self;
-        let parts = [&mut k.lines, &mut v.lines].map(|lines| SharedMut::new(lines));
-        let scales = [&mut k.scales, &mut k.biases, &mut v.scales, &mut v.biases].map(|lines| SharedMut::new(lines));
-        cpu.pool().run(2 * heads, |i| {
-            let (head, side) = (i / 2, i % 2);
-            let n = [head_keys, head_values][side];
-            // SAFETY: each side of a head is filled by one task.
-            let lines = unsafe { parts[side].slice(head * head_lines, head_lines) };
-            // SAFETY: as above.
-            let of_scales = unsafe { scales[2 * side].slice(head * n, n) };
-            // SAFETY: as above.
-            let biases = unsafe { scales[2 * side + 1].slice(head * n, n) };
-            let job = Fill {
-                x: [keys, values][side],
+        let (key_side, value_side) = (SharedSide::new(&mut self.keys), SharedSide::new(&mut self.values));
+        // A group at a time, and in it row after row: they come from the other processor's cache, or from memory.
+        cpu.pool().run(2 * groups, |i| {
+            let rows = |x| RowsOfGroup {
+                x,
                 width,
-                first: head * head_dim,
-                head_dim,
-                lines,
-                scales: of_scales,
-                biases,
+                first: i / 2 * GROUP,
             };
-            match side {
-                0 => cpu.isa().run(Keys(job)),
-                _ => cpu.isa().run(Values(job)),
+            match i % 2 {
+                0 => cpu.isa().run(Keys {
+                    rows: rows(keys),
+                    head_dim,
+                    groups,
+                    to: &key_side,
+                }),
+                _ => with_buffer(&TILES, width / LANES, |steps| {
+                    cpu.isa().run(Values {
+                        rows: rows(values),
+                        groups,
+                        steps,
+                        to: &value_side,
+                    });
+                }),
             }
         });
     }
@@ -141,107 +137,175 @@ impl Quantized {
     }
 }
 
-/// One side of a head, from rows of `width` numbers in which it begins at `first`.
-struct Fill<'a> {
-    x: &'a [f32],
-    width: usize,
-    first: usize,
-    head_dim: usize,
-    lines: &'a mut [CodeLine],
-    scales: &'a mut [Line],
-    biases: &'a mut [Line],
+/// A side that tasks fill in parts.
+struct SharedSide<'a> {
+    lines: SharedMut<'a, CodeLine>,
+    scales: SharedMut<'a, Line>,
+    biases: SharedMut<'a, Line>,
 }
 
-impl Fill<'_> {
-    /// The numbers of a position; nothing past the last.
+impl<'a> SharedSide<'a> {
+    fn new(side: &'a mut Side) -> Self {
+        Self {
+            lines: SharedMut::new(&mut side.lines),
+            scales: SharedMut::new(&mut side.scales),
+            biases: SharedMut::new(&mut side.biases),
+        }
+    }
+
+    /// `n` lines from `line` on, and a line of scales and of biases.
+    ///
+    /// # Safety
+    /// None of them may be in use anywhere else.
     #[inline(always)]
-    fn row(&self, position: usize) -> &[[f32; LANES]] {
-        let row = self.x.get(position * self.width + self.first..).unwrap_or(&[]);
-        row[..row.len().min(self.head_dim)].as_chunks().0
+    #[expect(clippy::mut_from_ref, reason = "the caller keeps the parts disjoint")]
+    unsafe fn part(&self, line: usize, n: usize, scale: usize) -> (&mut [CodeLine], &mut Line, &mut Line) {
+        // SAFETY: the caller's.
+        let lines = unsafe { self.lines.slice(line, n) };
+        // SAFETY: the caller's.
+        let scales = unsafe { self.scales.slice(scale, 1) };
+        // SAFETY: the caller's.
+        let biases = unsafe { self.biases.slice(scale, 1) };
+        (lines, &mut scales[0], &mut biases[0])
     }
 }
 
-/// `x * steps` to codes.
+/// The positions of a group, as rows of all heads.
+#[derive(Clone, Copy)]
+struct RowsOfGroup<'a> {
+    x: &'a [f32],
+    width: usize,
+    /// The first position.
+    first: usize,
+}
+
+impl RowsOfGroup<'_> {
+    /// The numbers of position `i` of the group; nothing past the last.
+    #[inline(always)]
+    fn row(&self, i: usize) -> &[[f32; LANES]] {
+        let row = self.x.get((self.first + i) * self.width..).unwrap_or(&[]);
+        row[..row.len().min(self.width)].as_chunks().0
+    }
+}
+
+/// `x * steps` to whole numbers, as bytes: codes but for the [`MIDDLE`].
 #[inline(always)]
-fn codes<S: Simd>(s: S, x: S::F, steps: S::F) -> [u8; LANES] {
+fn whole<S: Simd>(s: S, x: S::F, steps: S::F) -> [u8; LANES] {
     let magic = s.splat(12_582_912.0);
     let mut bytes = [0; LANES];
     s.store_bytes(s.sub(s.fma(x, steps, magic), magic), &mut bytes);
-    let mut codes = [0; LANES];
-    for i in 0..LANES {
-        codes[i] = bytes[i].cast_unsigned() ^ 0x80;
-    }
-    codes
+    bytes.map(i8::cast_unsigned)
 }
 
-struct Keys<'a>(Fill<'a>);
+/// The code of 0: exclusive or with it is adding 128.
+const MIDDLE: u8 = 0x80;
+
+struct Keys<'a> {
+    rows: RowsOfGroup<'a>,
+    head_dim: usize,
+    groups: usize,
+    to: &'a SharedSide<'a>,
+}
 
 impl Op for Keys<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut job = self.0;
-        let quads = job.head_dim / QUAD;
-        for position in 0..job.scales.len() * LANES {
-            let (panel, lane) = (position / LANES, position % LANES);
-            let mut greatest = s.splat(0.0);
-            for line in job.row(position) {
-                greatest = s.max(s.abs(s.load(line)), greatest);
-            }
-            let greatest = s.greatest(greatest);
-            let steps = steps(s, 127.0, s.splat(greatest));
-            let scale = greatest / 127.0;
-            (job.scales[panel].0[lane], job.biases[panel].0[lane]) = (scale, -128.0 * scale);
-            let lines = &mut std::mem::take(&mut job.lines)[..];
-            for i in 0..job.head_dim / LANES {
-                let Some(line) = job.row(position).get(i) else { break };
-                let bytes = codes(s, s.load(line), steps);
-                for (quad, bytes) in bytes.as_chunks::<QUAD>().0.iter().enumerate() {
-                    let line = &mut lines[panel * quads + i * LANES / QUAD + quad];
-                    line.0.as_chunks_mut::<QUAD>().0[lane] = *bytes;
+        /// Heads that fold their greatest numbers together.
+        const HEADS: usize = 8;
+        let head_lines = self.head_dim / LANES;
+        let quads = self.head_dim / QUAD;
+        let heads = self.rows.width / self.head_dim;
+        for i in 0..GROUP {
+            let row = self.rows.row(i);
+            let panel_of_head = (self.rows.first + i) / LANES;
+            let lane = i % LANES;
+            for first_head in (0..heads).step_by(HEADS) {
+                let row = row.get(first_head * head_lines..).unwrap_or(&[]);
+                let mut greatest = [s.splat(0.0); HEADS];
+                for (lines, greatest) in row.chunks_exact(head_lines).zip(&mut greatest) {
+                    for line in lines {
+                        *greatest = s.max(s.abs(s.load(line)), *greatest);
+                    }
+                }
+                let greatest = s.greatest_of_each(greatest);
+                let scale = s.div(greatest, s.splat(127.0));
+                let (mut steps_of, mut scales_of) = (Line::ZERO, Line::ZERO);
+                s.store(steps(s, 127.0, greatest), &mut steps_of.0);
+                s.store(scale, &mut scales_of.0);
+                for head in 0..HEADS.min(heads - first_head) {
+                    let panel = (first_head + head) * self.groups * GROUP / LANES + panel_of_head;
+                    // SAFETY: a group has panels of its own in each head; one task fills it, and looks at one of them.
+                    let (lines, scales, biases) = unsafe { self.to.part(panel * quads, quads, panel) };
+                    scales.0[lane] = scales_of.0[head];
+                    biases.0[lane] = -128.0 * scales_of.0[head];
+                    let steps = s.broadcast(&steps_of.0[head]);
+                    let row = row.get(head * head_lines..).unwrap_or(&[]);
+                    for (line, to) in row.iter().zip(lines.as_chunks_mut::<{ LANES / QUAD }>().0) {
+                        // At once: byte by byte the compiler takes the vector apart.
+                        let codes = u128::from_ne_bytes(whole(s, s.load(line), steps));
+                        let codes = (codes ^ u128::from_ne_bytes([MIDDLE; LANES])).to_ne_bytes();
+                        for (codes, to) in codes.as_chunks::<QUAD>().0.iter().zip(to) {
+                            to.0.as_chunks_mut::<QUAD>().0[lane] = *codes;
+                        }
+                    }
                 }
             }
-            job.lines = lines;
         }
     }
 }
 
-struct Values<'a>(Fill<'a>);
+struct Values<'a> {
+    rows: RowsOfGroup<'a>,
+    groups: usize,
+    /// Room for a row.
+    steps: &'a mut [Line],
+    to: &'a SharedSide<'a>,
+}
 
 impl Op for Values<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut job = self.0;
-        let panels = job.head_dim / LANES;
-        let groups = job.scales.len() / panels;
-        let lines = std::mem::take(&mut job.lines);
-        // The panels of a group side by side: their numbers are neighbours in memory.
-        for group in 0..groups {
-            for panel in 0..panels {
-                let mut greatest = s.splat(0.0);
-                for position in group * GROUP..(group + 1) * GROUP {
-                    if let Some(line) = job.row(position).get(panel) {
-                        greatest = s.max(s.abs(s.load(line)), greatest);
+        const QUADS: usize = GROUP / QUAD;
+        let Self {
+            rows,
+            groups,
+            steps: of_panels,
+            to,
+        } = self;
+        let group = rows.first / GROUP;
+        // SAFETY: a group has lines of its own in each panel; one task fills it, and looks at one panel.
+        let part = |panel: usize| unsafe { to.part((panel * groups + group) * QUADS, QUADS, panel * groups + group) };
+
+        of_panels.fill(Line::ZERO);
+        for i in 0..GROUP {
+            for (line, greatest) in rows.row(i).iter().zip(&mut *of_panels) {
+                s.store(s.max(s.abs(s.load(line)), s.load(&greatest.0)), &mut greatest.0);
+            }
+        }
+        for (panel, of_panel) in of_panels.iter_mut().enumerate() {
+            let greatest = s.load(&of_panel.0);
+            let (_, scales, biases) = part(panel);
+            let scale = s.mul(greatest, s.splat(1.0 / 127.0));
+            s.store(scale, &mut scales.0);
+            s.store(s.mul(scale, s.splat(-128.0)), &mut biases.0);
+            s.store(steps(s, 127.0, greatest), &mut of_panel.0);
+        }
+        for quad in 0..QUADS {
+            for (panel, steps) in of_panels.iter().enumerate() {
+                let mut of_quad = [[0; LANES]; QUAD];
+                for (j, to) in of_quad.iter_mut().enumerate() {
+                    if let Some(line) = rows.row(quad * QUAD + j).get(panel) {
+                        *to = whole(s, s.load(line), s.load(&steps.0));
                     }
                 }
-                let steps = steps(s, 127.0, greatest);
-                let scale = s.mul(greatest, s.splat(1.0 / 127.0));
-                s.store(scale, &mut job.scales[panel * groups + group].0);
-                s.store(s.mul(scale, s.splat(-128.0)), &mut job.biases[panel * groups + group].0);
-                for quad in 0..GROUP / QUAD {
-                    let position = group * GROUP + quad * QUAD;
-                    let to = &mut lines[(panel * groups * GROUP + position) / QUAD];
+                let (lines, ..) = part(panel);
+                for (lane, to) in lines[quad].0.as_chunks_mut::<QUAD>().0.iter_mut().enumerate() {
                     for j in 0..QUAD {
-                        let Some(line) = job.row(position + j).get(panel) else {
-                            break;
-                        };
-                        let bytes = codes(s, s.load(line), steps);
-                        for (lane, byte) in bytes.into_iter().enumerate() {
-                            to.0[QUAD * lane + j] = byte;
-                        }
+                        to[j] = of_quad[j][lane] ^ MIDDLE;
                     }
                 }
             }
