@@ -28,7 +28,7 @@ impl<T: Default> Idle<T> {
     }
 }
 
-/// Goes back where it came from.
+/// Goes back where it came from when it is dropped.
 pub(super) struct Lent<T: Default> {
     value: T,
     home: Option<Arc<Mutex<Vec<T>>>>,
@@ -64,5 +64,31 @@ impl<T: Default> Drop for Lent<T> {
             let value = mem::take(&mut self.value);
             home.lock().unwrap_or_else(PoisonError::into_inner).push(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lent_comes_back_but_no_copy_does() {
+        let idle = Idle::<Vec<u8>>::default();
+        let (mut first, second) = (idle.lend(), idle.lend());
+        first.push(7);
+        drop(first.clone());
+        assert!(idle.lend().is_empty(), "what came back was a copy");
+        drop(second);
+        drop(first);
+        assert_eq!(*idle.lend(), [7]);
+    }
+
+    #[test]
+    fn what_is_lent_outlives_where_it_came_from() {
+        let idle = Idle::<Vec<u8>>::default();
+        let mut lent = idle.lend();
+        drop(idle);
+        lent.push(7);
+        assert_eq!(*lent, [7]);
     }
 }
